@@ -1,0 +1,142 @@
+/*
+ * bucket.h: the block allocator of McKusick and Karels (USENIX Summer 1988), over page runs
+ *
+ * Model: a heap is an arena of n hardware pages of which the daemon has granted us some. The
+ * allocator works in pages of its own, 1 << page_shift bytes: 512 in small heaps, so that a 4 KiB
+ * heap serves several sizes at once, 4096 in large ones. A request of up to a page costs the next
+ * power of two from 16 bytes and comes from a page that holds blocks of that one size (a bucket
+ * page); a larger one costs whole pages in one run. The page table remembers which is which, so a
+ * bare offset is enough to free. Everything is in offsets: the allocator never touches the arena. A
+ * block starts at a multiple of its size up to a page, larger ones at a page.
+ *
+ * Metadata: struct pages for the runs; for each bucket page a bitmap of its free blocks, the only
+ * record of a block, so a double free or a wrong offset is always seen; for each bucket a list of
+ * its pages with free blocks. A page that becomes wholly free stays with its bucket (warm) unless
+ * the others of the bucket together hold a page's worth of free blocks: so at most one page of a
+ * bucket is warm, and a page comes and goes only once in as many operations as it has blocks. Warm
+ * pages are given up before any request fails, by every request for a run, and by every reclaim: so
+ * pages without blocks in use never stand in the way of anything. Bucket pages come from the end of
+ * the free run that fits best, large blocks from its start: what is small and long-lived does not
+ * split what is large.
+ *
+ * Invariant: each block is in use or has its bit set; each bucket page with free blocks is on its
+ * bucket's list, a warm one last, so that it is cut only when no other page has a block; the
+ * counters equal what the pages say. bucket_check() proves it.
+ *
+ * Counters (struct wire_stats) are only written, never believed. Those of a bucket are the kernel's
+ * kmembuckets of 4.3BSD: calls and free as there (kb_calls, kb_totalfree); per_page is kb_elmpercl;
+ * high_water (kb_highwat) is the mark of free blocks: while that many are left without it, a page
+ * that becomes wholly free is too much; could_free (kb_couldfree) counts those. The BSD kernel kept
+ * such a page (its mark was five pages' worth), we keep to a mark of one page's worth and free it.
+ *
+ * Bound: every call but bucket_check and bucket_reclaim is O(1). The usual alloc and free look at
+ * one page entry and at most 4 bitmap words; the worst of them give up to BUCKET_COUNT warm pages
+ * and do as many page operations (common/pages.h).
+ * Not here: locking (client/heap.h), asking the daemon for pages, waiting (client/waitq.h).
+ */
+#ifndef HEAPD_CLIENT_BUCKET_H
+#define HEAPD_CLIENT_BUCKET_H
+
+#include "common/pages.h"
+#include "proto/wire.h"
+
+#define BUCKET_MIN_SHIFT 4
+#define BUCKET_SMALL_PAGE_SHIFT 9
+#define BUCKET_SMALL_HEAP_MAX (64 * 1024) /* heaps up to this many bytes use small pages */
+#define BUCKET_COUNT (HW_PAGE_SHIFT - BUCKET_MIN_SHIFT + 1) /* 16 .. 4096 */
+_Static_assert(BUCKET_COUNT == WIRE_BUCKETS, "each bucket has its counters");
+
+/* An answer, not a failure: no memory here now. The caller may ask the daemon, wait, or give up. */
+#define BUCKET_DRY 1
+
+/* One size. Its pages with free blocks are a ring through their entries' next and prev. */
+struct bucket {
+	uint32_t list;   /* the page to cut next, + 1; 0: no block is free */
+	uint32_t warm;   /* the page that was wholly free last, + 1; it is warm if it still is */
+	uint64_t n_free; /* free blocks */
+};
+
+struct bucket_heap {
+	uint32_t page_shift; /* BUCKET_SMALL_PAGE_SHIFT or HW_PAGE_SHIFT */
+	uint64_t *bits;      /* free blocks; in other than bucket pages: whatever was there */
+	struct wire_stats *stats; /* written, never believed */
+	struct pages pages;  /* runs, in allocator pages */
+	struct bucket bucket[BUCKET_COUNT];
+};
+
+/* The allocator's page for a heap of size bytes. */
+uint32_t bucket_page_shift(uint64_t size);
+
+/* Bytes of metadata for n_hw hardware pages (1 or more; PAGES_MAX allocator pages at most). */
+size_t bucket_bytes(uint32_t n_hw, uint32_t page_shift);
+
+/*
+ * All pages absent. storage: bucket_bytes() bytes, zeroed, 64-byte aligned; stats: zeroed, 8-byte
+ * aligned. Both are the caller's and live as long as h. page_shift: what bucket_page_shift() says.
+ */
+void bucket_init(struct bucket_heap *h, uint32_t n_hw, uint32_t page_shift, void *storage,
+		 struct wire_stats *stats);
+
+/*
+ * The parts of storage that must have backing before hardware pages [first, first+n) are inserted,
+ * so that no later call takes a page fault: touch(ctx, address, bytes) for each, about a dozen, in
+ * any order, not page-aligned. Needs no lock against other calls, but the next bucket_insert must
+ * be the one it was called for. A range that bucket_insert would refuse: no calls.
+ */
+void bucket_touch(const struct bucket_heap *h, uint32_t first_hw, uint32_t n_hw,
+		  void (*touch)(void *ctx, void *addr, size_t bytes), void *ctx);
+
+/* The daemon granted hardware pages [first, first+n). 0; -EINVAL (none, out of the arena, or not
+ * all absent): nothing changes. */
+int bucket_insert(struct bucket_heap *h, uint32_t first_hw, uint32_t n_hw);
+
+/* The same in allocator pages, for memory that is not the daemon's and need not be whole hardware
+ * pages. */
+int bucket_insert_pages(struct bucket_heap *h, uint32_t first, uint32_t n);
+
+/* A block of at least size bytes. 0 and *offset; or BUCKET_DRY (always so for size 0 and for more
+ * than the arena). */
+int bucket_alloc(struct bucket_heap *h, uint64_t size, uint64_t *offset);
+
+/*
+ * The same, with an offset that is a multiple of align (a power of two). Up to a page, this is a
+ * block of max(size, align); above, a run that may be missed where memory is fragmented
+ * (pages_alloc_aligned).
+ */
+int bucket_alloc_aligned(struct bucket_heap *h, uint64_t size, uint64_t align, uint64_t *offset);
+
+/*
+ * Frees the block that starts at offset. 0; -EINVAL: out of the arena, in a page that is not ours,
+ * not the start of a block, already free: nothing changes but stats->bad_frees.
+ * *pages_free (may be NULL): set to whether a whole hardware page may have become free: never false
+ * when one has. Always set; false after -EINVAL.
+ */
+int bucket_free(struct bucket_heap *h, uint64_t offset, bool *pages_free);
+
+/* Bytes of the handed-out block that starts at offset; 0 if there is none. */
+uint64_t bucket_size(const struct bucket_heap *h, uint64_t offset);
+
+/* Bytes a request of size takes from this heap: its block. UINT64_MAX if that is no number. */
+uint64_t bucket_cost(const struct bucket_heap *h, uint64_t size);
+
+/* Contiguous hardware pages that surely serve a request of size. UINT32_MAX: too many. */
+uint32_t bucket_hw_pages(const struct bucket_heap *h, uint64_t size);
+
+/* Whole hardware pages that bucket_reclaim() could take. Exact for 4096-byte pages, else an upper
+ * bound. O(1). */
+uint32_t bucket_free_hw(const struct bucket_heap *h);
+
+/*
+ * Takes free whole hardware pages out of the heap for the daemon: at most max_runs runs and
+ * max_pages pages in all. want > 0: if one free run holds want contiguous pages (and max_pages
+ * allows), it takes exactly want pages from the shortest such run and stops; else everything it
+ * can, longest runs first. Returns the number of runs written. O(1) for each run; with small pages,
+ * O(pages of the heap) for each: a few hundred.
+ */
+size_t bucket_reclaim(struct bucket_heap *h, uint32_t want, uint32_t max_pages,
+		      struct wire_run *runs, size_t max_runs);
+
+/* 0, or -EUCLEAN. Walks everything: for tests and audits. */
+int bucket_check(const struct bucket_heap *h);
+
+#endif

@@ -1,0 +1,202 @@
+/*
+ * heap_alloc.c: blocks out of a heap and back, and the wait in between
+ *
+ * The fast paths are heap_alloc_try (heap.h) and the first lines of heap_free_own_unlock. The slow path of alloc is one: the thread
+ * enters the queue, asks the daemon if pages may be elsewhere, and sleeps; a free, a grant, a deletion or its own timeout
+ * ends it. TM_NONBLOCK takes the same way with a request that the daemon answers within its recall bound.
+ */
+#include "client/heap_pages.h"
+
+#include "client/cancel.h"
+#include "client/point.h"
+
+/* How many pages beyond the need a refill asks for: 64 KiB worth, so that a busy process asks once in 16 pages. */
+#define REFILL_AHEAD 16u
+
+/* ---- serving ---- */
+
+void heap_serve(struct heap *h, struct wakes *wakes)
+{
+	struct waiter *w = TAILQ_FIRST(&h->waitq.list), *next;
+	uint64_t offset;
+	bool served = false;
+
+	for (; w; w = next) {
+		next = TAILQ_NEXT(w, link);
+		if (bucket_alloc(&h->bucket, w->size, &offset) != 0)
+			continue;
+		waitq_finish(&h->waitq, w, 0, offset, wakes);
+		served = true;
+	}
+	if (served)
+		waitq_publish(&h->waitq, h->stats);
+}
+
+/* ---- alloc ---- */
+
+/* Sleeps until w is finished, by others or by its own giving up. No lock is held. */
+static void wait_for(struct heap *h, struct waiter *w, uint64_t deadline)
+{
+	while (!waiter_is_done(w)) {
+		int r = futex_wait(&w->done, 0, deadline);
+
+		if (r == 0 || (r == -EINTR && w->brief))
+			continue;
+		lock_take(&h->lock);
+		if (!waiter_is_done(w)) {
+			waitq_remove(&h->waitq, w);
+			waitq_publish(&h->waitq, h->stats);
+			w->result = r;
+			atomic_store(&w->done, 1);
+		}
+		lock_give(&h->lock);
+	}
+}
+
+/*
+ * Whether the daemon must know of a thread that lacks memory: pages may be in other hands, or, if it waits, others may
+ * wait too, and then the daemon keeps the order. (Who begins to wait before any other process does is parked
+ * with the first recall.) The lock is held.
+ */
+static bool may_ask(const struct heap *h, bool nowait)
+{
+	const struct wire_control *c = atomic_load_explicit(&h->control, memory_order_acquire);
+
+	return h->named && (h->n_held_hw < h->n_total_hw || (!nowait && atomic_load(&c->n_bound) > 1));
+}
+
+int heap_alloc_slow_unlock(struct heap *h, uint64_t size, uint64_t deadline, uint64_t *offset)
+{
+	_no_cancel_ int cancel = cancel_disable();
+	bool nowait = deadline == HEAP_NOWAIT, ask = may_ask(h, nowait);
+	struct session *s = h->session; /* stays while we are busy in the heap */
+	struct waiter w;
+	struct frame f;
+
+	if (bucket_cost(&h->bucket, size) > h->usable) {
+		lock_give(&h->lock);
+		return -ENOMEM;
+	}
+	if (nowait && !ask) {
+		lock_give(&h->lock);
+		return -EWOULDBLOCK;
+	}
+	waiter_init(&w, size, nowait);
+	waitq_add(&h->waitq, &w);
+	waitq_publish(&h->waitq, h->stats);
+	atomic_fetch_add_explicit(&h->n_busy, 1, memory_order_relaxed);
+	if (ask)
+		refill_init(h, &w, session_new_id(s), &f);
+	if (w.priority > 0)
+		session_raise(s, w.priority);
+	lock_give(&h->lock);
+
+	POINT(ALLOC_QUEUED);
+	if (ask) {
+		(void)refill_send(s, &f);
+		POINT(ALLOC_ASKED);
+		heap_park_waiters(s, h->id); /* another thread of ours may have been ahead of us */
+	}
+	wait_for(h, &w, nowait ? FOREVER : deadline); /* a brief wait ends within the daemon's recall bound */
+	if (w.park_id) {
+		POINT(ALLOC_CANCEL);
+		refill_cancel(s, w.park_id);
+	}
+	atomic_fetch_sub_explicit(&h->n_busy, 1, memory_order_release);
+	*offset = w.offset;
+	return w.result;
+}
+
+/* ---- free ---- */
+
+/*
+ * Somebody waits. Whole pages go to the daemon if other processes wait too, for it knows the order of all; the rest
+ * serves our own. The lock is held, and given.
+ */
+static void free_slow(struct heap *h, bool give)
+{
+	struct wakes wakes = { .n = 0 };
+
+	if (give)
+		heap_give_back(h);
+	heap_serve(h, &wakes);
+	lock_give(&h->lock);
+	POINT(FREE_SERVED);
+	wakes_flush(&wakes);
+}
+
+int heap_free_own_unlock(struct heap *h, uint64_t offset)
+{
+	bool pages_free = false;
+	int r = bucket_free(&h->bucket, offset, &pages_free);
+
+	if (likely(r == 0)) {
+		bool give = pages_free && unlikely(heap_is_pressed(h));
+
+		if (unlikely(give || !TAILQ_EMPTY(&h->waitq.list))) {
+			free_slow(h, give);
+			return 0;
+		}
+	}
+	lock_give(&h->lock);
+	return r;
+}
+
+/* It is no block of ours: perhaps another process's. No lock is held; the heap is pinned. */
+static int free_foreign(struct heap *h, uint64_t offset)
+{
+	struct frame f;
+	struct wire_free *body = frame_init(&f, OP_FREE, 0, 0, sizeof(*body));
+	int r;
+
+	body->heap = h->id;
+	body->offset = offset;
+	r = session_call(h->session, &f);
+	POINT(FOREIGN_SENT);
+	return r < 0 ? -EIDRM : status_errno(f.header.status);
+}
+
+int heap_free_unlock(struct heap *h, uint64_t offset)
+{
+	const struct wire_control *c;
+	int r = heap_state(h);
+
+	if (unlikely(r < 0)) {
+		lock_give(&h->lock);
+		return r;
+	}
+	c = atomic_load_explicit(&h->control, memory_order_acquire);
+	if (unlikely(bucket_size(&h->bucket, offset) == 0 && h->named && atomic_load(&c->n_bound) > 1)) {
+		heap_pin(h);
+		lock_give(&h->lock);
+		r = free_foreign(h, offset);
+		lock_take(&h->lock);
+		if (r == -EINVAL)
+			h->stats->bad_frees++;
+		lock_give(&h->lock);
+		heap_unpin(h);
+		return r;
+	}
+	return heap_free_own_unlock(h, offset);
+}
+
+/* ---- the frame of a refill ---- */
+
+void refill_init(struct heap *h, struct waiter *w, uint32_t id, struct frame *f)
+{
+	struct wire_refill *body = frame_init(f, OP_REFILL, id, 0, sizeof(*body));
+
+	w->park_id = id;
+	*body = (struct wire_refill){
+		.heap = h->id,
+		.since_ns = w->since_ns,
+		.size = w->size,
+		.pages = bucket_hw_pages(&h->bucket, w->size),
+		.ahead = REFILL_AHEAD,
+		.priority = w->priority,
+		.tid = w->tid,
+		.flags = w->brief ? WIRE_REFILL_NONBLOCK : 0,
+	};
+	h->ahead_after_ns = 0;
+	heap_keep_ahead(h);
+}

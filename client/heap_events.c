@@ -1,0 +1,520 @@
+/*
+ * heap_events.c: what the daemon sends about heaps, and the look ahead
+ *
+ * All of it runs on the session's helper thread, but for heap_take_grant, which also handles the reply to a refill on the
+ * thread that asked. Events name heaps by id; a heap that has been unbound meanwhile is simply not found.
+ */
+#include "client/heap_pages.h"
+
+#include <sys/socket.h>
+
+#include "client/mapping.h"
+#include "client/point.h"
+
+/* The look ahead: every TICK_MS, for TICK_LINGER_NS after the heap last touched the daemon or changed. */
+#define TICK_MS 5
+#define TICK_LINGER_NS (200 * NSEC_PER_MSEC)
+#define TICK_HEAPS 64
+#define AHEAD_PAUSE_NS (50 * NSEC_PER_MSEC) /* after the daemon had nothing to spare */
+#define RECALL_EXTRA 32u                    /* pages */
+#define LOW_MAX 16u                         /* pages: the mark never asks for more */
+
+/* Heaps that are looked after. Its lock is the innermost. */
+static struct {
+	struct lock lock;
+	TAILQ_HEAD(, heap) list; /* the longest unseen first */
+} ticking;
+
+void heap_events_init(void)
+{
+	lock_init(&ticking.lock);
+	TAILQ_INIT(&ticking.list);
+}
+
+void heap_keep_ahead(struct heap *h)
+{
+	bool started;
+
+	lock_take(&ticking.lock);
+	h->tick_until_ns = now_ns() + TICK_LINGER_NS;
+	started = !h->ticking;
+	if (started)
+		TAILQ_INSERT_TAIL(&ticking.list, h, ticking_link);
+	h->ticking = true;
+	lock_give(&ticking.lock);
+	if (started)
+		session_kick(h->session);
+}
+
+/* When that is due by then: 0 always. */
+static void stop_ahead(struct heap *h, uint64_t now)
+{
+	lock_take(&ticking.lock);
+	if (h->ticking && (now == 0 || now > h->tick_until_ns)) {
+		TAILQ_REMOVE(&ticking.list, h, ticking_link);
+		h->ticking = false;
+	}
+	lock_give(&ticking.lock);
+}
+
+void heap_stop_ahead(struct heap *h)
+{
+	stop_ahead(h, 0);
+}
+
+/* ---- pages out ---- */
+
+struct wire_return *return_init(struct frame *f, uint64_t heap, uint32_t seq)
+{
+	struct wire_return *body = frame_init(f, OP_RETURN, 0, 0, sizeof(*body));
+
+	body->heap = heap;
+	body->seq = seq;
+	return body;
+}
+
+static void return_set_runs(struct frame *f, uint32_t n)
+{
+	FRAME_BODY(f, struct wire_return)->n_runs = n;
+	f->header.length = (uint32_t)(sizeof(struct wire_return) + n * sizeof(struct wire_run));
+}
+
+bool heap_take_runs(struct heap *h, struct frame *f, uint32_t seq, uint32_t want, uint32_t *max)
+{
+	struct wire_return *body = return_init(f, h->id, seq);
+	uint32_t n = (uint32_t)bucket_reclaim(&h->bucket, want, *max, body->runs, WIRE_RETURN_RUNS_MAX), taken = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		taken += body->runs[i].n;
+	return_set_runs(f, n);
+	assert(taken <= *max && taken <= h->n_held_hw && "pages leave that were ours");
+	*max -= taken;
+	h->n_held_hw -= taken;
+	return n == WIRE_RETURN_RUNS_MAX && *max > 0;
+}
+
+void heap_give_back(struct heap *h)
+{
+	struct wire_return *body;
+	uint32_t max = UINT32_MAX;
+	struct frame f, none;
+
+	(void)heap_take_runs(h, &f, 0, 0, &max);
+	body = FRAME_BODY(&f, struct wire_return);
+	if (body->n_runs == 0)
+		return;
+	POINT(BACK_TAKEN);
+	if (session_post(h->session, &f) != -EAGAIN) {
+		POINT(BACK_SENT);
+		return;
+	}
+	/* it is behind: keep them; what was backed once needs no new memory, so nothing is refused */
+	(void)return_init(&none, h->id, 0);
+	heap_insert_runs(h, body->runs, body->n_runs, &none);
+	h->owes = true;
+	heap_keep_ahead(h);
+}
+
+/* On the helper thread: waits while the daemon is behind. */
+static void post_patiently(struct session *s, const struct frame *f)
+{
+	while (session_post(s, f) == -EAGAIN)
+		session_wait_writable(s);
+}
+
+/*
+ * How long a run to give to somebody who waits for one of want pages: who has plenty gives some more in the same breath,
+ * so that a process which takes over much is not a recall for each page. The daemon keeps the rest for it.
+ */
+static uint32_t generous(const struct heap *h, uint32_t want)
+{
+	uint64_t more = (uint64_t)want + RECALL_EXTRA;
+	uint64_t longest = (uint64_t)pages_longest(&h->bucket.pages) << h->bucket.page_shift;
+
+	return longest >= more * HW_PAGE_SIZE && bucket_free_hw(&h->bucket) >= 4 * more ? (uint32_t)more : want;
+}
+
+static void answer_recall(struct session *s, const struct wire_recall *recall)
+{
+	struct heap *h;
+	struct frame f;
+	bool more;
+	uint32_t max = UINT32_MAX, want = 0;
+	bool first = true;
+
+	POINT(RECALL_CAME);
+	do {
+		more = false;
+		(void)return_init(&f, recall->heap, recall->seq);
+		h = heap_find_locked(s, recall->heap);
+		if (h && h->writable && !heap_is_segment(h)) {
+			if (first && !recall->urgent)
+				max = (uint32_t)min_u64(recall->want, bucket_free_hw(&h->bucket) / 2);
+			if (first && recall->urgent)
+				want = generous(h, recall->want);
+			more = max > 0 && heap_take_runs(h, &f, recall->seq, want, &max);
+			FRAME_BODY(&f, struct wire_return)->more = more;
+			heap_keep_ahead(h);
+		}
+		if (h)
+			lock_give(&h->lock);
+		POINT(RECALL_TAKEN);
+		post_patiently(s, &f);
+		POINT(RECALL_SENT);
+		first = false;
+	} while (more);
+	heap_park_waiters(s, recall->heap);
+}
+
+/* ---- pages in ---- */
+
+static void touch(void *ctx, void *addr, size_t bytes)
+{
+	int *r = ctx;
+
+	if (*r == 0)
+		*r = mapping_populate(addr, bytes);
+}
+
+void heap_insert_runs(struct heap *h, const struct wire_run *runs, uint32_t n, struct frame *back)
+{
+	struct wire_return *body = FRAME_BODY(back, struct wire_return);
+
+	for (uint32_t i = 0; i < n; i++) {
+		int r = 0;
+
+		if (!h->metadata_backed)
+			bucket_touch(&h->bucket, runs[i].first, runs[i].n, touch, &r);
+		if (r == 0)
+			r = bucket_insert(&h->bucket, runs[i].first, runs[i].n);
+		if (r == 0) {
+			h->n_held_hw += runs[i].n;
+			continue;
+		}
+		body->runs[body->n_runs] = runs[i];
+		return_set_runs(back, body->n_runs + 1);
+	}
+}
+
+/* The status of a refill that brought no pages, for its waiter. */
+static int refill_error(uint32_t status)
+{
+	int r = status_errno(status);
+
+	return r == 0 || r == -ENOENT ? -EIDRM : r;
+}
+
+void heap_take_grant(struct session *s, const struct frame *f, uint64_t heap, uint32_t id)
+{
+	const struct wire_grant *grant = (const struct wire_grant *)(const void *)f->body.bytes;
+	struct wakes wakes = { .n = 0 };
+	struct heap *h = heap_find_locked(s, heap);
+	struct waiter *w;
+	struct frame back;
+
+	if (!h)
+		return; /* unbound meanwhile: the daemon has taken its pages back with the binding */
+	(void)return_init(&back, heap, 0);
+	w = id ? waitq_find(&h->waitq, id) : NULL;
+	if (w)
+		w->park_id = 0;
+	if (f->header.status == STATUS_OK) {
+		POINT(GRANT_CAME);
+		heap_insert_runs(h, grant->runs, grant->n_runs, &back);
+	}
+	/* also before a refusal is believed: what came to the process meanwhile may be enough */
+	heap_serve(h, &wakes);
+	if (f->header.status == STATUS_OK) {
+		POINT(GRANT_SERVED);
+		/* a recall may have been answered between the daemon's reply and here: nobody would ask again */
+		if (heap_is_pressed(h) && bucket_free_hw(&h->bucket) > 0)
+			heap_give_back(h);
+	} else if (w && waitq_has(&h->waitq, w)) {
+		waitq_finish(&h->waitq, w, refill_error(f->header.status), 0, &wakes);
+		waitq_publish(&h->waitq, h->stats);
+	}
+	lock_give(&h->lock);
+	wakes_flush(&wakes);
+	if (FRAME_BODY(&back, struct wire_return)->n_runs)
+		(void)session_post(s, &back);
+}
+
+void refill_cancel(struct session *s, uint32_t id)
+{
+	struct frame f;
+	struct wire_cancel *body = frame_init(&f, OP_CANCEL, 0, 0, sizeof(*body));
+
+	body->id = id;
+	(void)session_call(s, &f);
+}
+
+bool refill_send(struct session *s, struct frame *f)
+{
+	uint64_t heap = FRAME_BODY(f, struct wire_refill)->heap;
+	uint32_t id = f->header.id;
+
+	if (session_call_id(s, f, id) != 0)
+		return false; /* the session is down, and its end finishes the waiter */
+	if (f->header.status == STATUS_PARKED)
+		return true;
+	heap_take_grant(s, f, heap, id);
+	return false;
+}
+
+/* Another thread's waiter may have ended, and cancelled in vain, before the request that we sent for it was there. */
+static void refill_send_for_other(struct heap *h, struct session *s, struct frame *f)
+{
+	uint32_t id = f->header.id;
+	bool parked = refill_send(s, f), wanted;
+
+	if (parked) {
+		lock_take(&h->lock);
+		wanted = waitq_find(&h->waitq, id) != NULL;
+		lock_give(&h->lock);
+		if (!wanted)
+			refill_cancel(s, id);
+	}
+	heap_unpin(h);
+}
+
+void heap_park_waiters(struct session *s, uint64_t heap)
+{
+	struct waiter *w;
+	struct heap *h;
+	struct frame f;
+
+	for (;;) { /* each round parks one of our waiting threads, or sees it served */
+		h = heap_find_locked(s, heap);
+		if (!h)
+			return;
+		w = h->named && heap_state(h) == 0 ? waitq_unparked(&h->waitq) : NULL;
+		if (w) {
+			refill_init(h, w, session_new_id(s), &f);
+			heap_pin(h);
+		}
+		lock_give(&h->lock);
+		if (!w)
+			return;
+		refill_send_for_other(h, s, &f);
+		if (!session_is_up(s))
+			return;
+	}
+}
+
+static void on_grant(struct session *s, const struct frame *f)
+{
+	uint64_t heap = ((const struct wire_grant *)(const void *)f->body.bytes)->heap;
+
+	heap_take_grant(s, f, heap, f->header.id);
+	heap_park_waiters(s, heap); /* another of our threads may have been ahead of the one that asked */
+}
+
+/* ---- the end of a heap, and of all ---- */
+
+static void finish_waiters(struct heap *h, const struct wire_control *control)
+{
+	struct wakes wakes = { .n = 0 };
+
+	if (control)
+		atomic_store_explicit(&h->control, control, memory_order_release);
+	waitq_finish_all(&h->waitq, -EIDRM, &wakes);
+	waitq_publish(&h->waitq, h->stats);
+	wakes_flush(&wakes);
+}
+
+static void on_deleted(struct session *s, uint64_t heap)
+{
+	struct heap *h = heap_find_locked(s, heap);
+
+	if (!h)
+		return;
+	finish_waiters(h, NULL); /* the control slot says so already */
+	lock_give(&h->lock);
+}
+
+static void on_freed(struct session *s, const struct wire_free *body)
+{
+	struct heap *h = heap_find_locked(s, body->heap);
+
+	if (!h)
+		return;
+	if (heap_is_segment(h) || !h->writable)
+		lock_give(&h->lock);
+	else
+		(void)heap_free_own_unlock(h, body->offset);
+}
+
+static void on_event(struct session *s, struct frame *f)
+{
+	switch (f->header.op) {
+	case EV_GRANT:
+		on_grant(s, f);
+		break;
+	case EV_RECALL:
+		answer_recall(s, FRAME_BODY(f, struct wire_recall));
+		break;
+	case EV_DELETED:
+		on_deleted(s, FRAME_BODY(f, struct wire_deleted)->heap);
+		break;
+	case EV_FREE:
+		on_freed(s, FRAME_BODY(f, struct wire_free));
+		break;
+	default:
+		break; /* EV_BOUND is the session's */
+	}
+}
+
+void heap_lose(struct heap *h)
+{
+	lock_take(&h->lock);
+	if (h->named || heap_state(h) < 0) /* deleted: its event may have been lost with the session */
+		finish_waiters(h, &heap_control_gone);
+	else
+		atomic_store_explicit(&h->control, &heap_control_alone, memory_order_release);
+	lock_give(&h->lock);
+}
+
+static void lose_of(struct heap *h, void *ctx)
+{
+	if (h->session == ctx)
+		heap_lose(h);
+}
+
+static void on_down(struct session *s)
+{
+	heap_table_lock();
+	heap_for_each(lose_of, s);
+	heap_table_unlock();
+}
+
+/* ---- looking ahead ---- */
+
+/* Whole pages that a process should have free: an eighth of its share, at least one, at most LOW_MAX. */
+static uint32_t low_mark(const struct heap *h, uint32_t n_bound)
+{
+	uint32_t mark = h->n_total_hw / (8 * n_bound);
+
+	return mark < 1 ? 1 : mark > LOW_MAX ? LOW_MAX : mark;
+}
+
+/* Other processes come and go meanwhile: read once for each decision. */
+static uint32_t count_bound(const struct heap *h)
+{
+	const struct wire_control *c = atomic_load_explicit(&h->control, memory_order_acquire);
+
+	return atomic_load_explicit(&c->n_bound, memory_order_relaxed);
+}
+
+/* Runs low and could have more. */
+static bool is_low(const struct heap *h, uint32_t n_bound, uint64_t now)
+{
+	return n_bound > 1 && h->n_held_hw < h->n_total_hw && now >= h->ahead_after_ns &&
+	       bucket_free_hw(&h->bucket) < low_mark(h, n_bound);
+}
+
+/*
+ * Whether there is anything to do under the heap's lock. It is not taken for the question, lest an alloc meet the helper there
+ * and enter the kernel: the figures may be of different moments, and the next tick asks again. (tests/tsan.supp knows.)
+ */
+static bool is_needy(struct heap *h, uint64_t now)
+{
+	if (heap_state(h) < 0 || !h->named || !h->writable || heap_is_segment(h))
+		return false;
+	if (h->stats->used != h->used_seen)
+		h->tick_until_ns = now + TICK_LINGER_NS;
+	h->used_seen = h->stats->used;
+	return h->owes || is_low(h, count_bound(h), now);
+}
+
+/* A request for more, if it is still needed. The lock is held. */
+static bool ask_ahead(struct heap *h, uint64_t now, struct frame *f)
+{
+	uint32_t n_bound = count_bound(h);
+	struct wire_refill *body;
+
+	if (heap_state(h) < 0 || !is_low(h, n_bound, now))
+		return false;
+	h->ahead_after_ns = now + AHEAD_PAUSE_NS;
+	body = frame_init(f, OP_REFILL, 0, 0, sizeof(*body));
+	*body = (struct wire_refill){
+		.heap = h->id,
+		.since_ns = now,
+		.pages = 1,
+		.ahead = 2 * low_mark(h, n_bound) - bucket_free_hw(&h->bucket),
+		.flags = WIRE_REFILL_AHEAD,
+	};
+	return true;
+}
+
+/* What a full socket kept us from giving back, or was recalled before the table knew the heap, if it is still wanted. */
+static void pay_back(struct heap *h)
+{
+	const struct wire_control *c = atomic_load_explicit(&h->control, memory_order_acquire);
+
+	if (!h->owes)
+		return;
+	h->owes = false;
+	if (heap_state(h) == 0 && atomic_load(&c->pressed) > 0)
+		heap_give_back(h);
+}
+
+static void tick_heap(struct session *s, uint64_t id)
+{
+	uint64_t now = now_ns();
+	struct heap *h;
+	struct frame f;
+	bool needy, asks;
+
+	heap_table_lock();
+	h = heap_find(s, id);
+	needy = h && is_needy(h, now);
+	if (h && !needy)
+		stop_ahead(h, now);
+	if (needy)
+		lock_take(&h->lock);
+	heap_table_unlock();
+	if (!needy)
+		return;
+	pay_back(h);
+	asks = ask_ahead(h, now, &f);
+	if (asks)
+		heap_pin(h); /* lest the answer meet a later binding to the same heap */
+	lock_give(&h->lock);
+	if (!asks)
+		return;
+	if (session_call(s, &f) == 0 && f.header.status == STATUS_OK)
+		heap_take_grant(s, &f, id, 0);
+	heap_unpin(h);
+	POINT(AHEAD_SENT);
+}
+
+static int on_tick(struct session *s)
+{
+	struct heap *seen[TICK_HEAPS], *h;
+	uint64_t ids[TICK_HEAPS];
+	size_t n = 0;
+
+	lock_take(&ticking.lock);
+	TAILQ_FOREACH(h, &ticking.list, ticking_link) {
+		if (n == TICK_HEAPS)
+			break;
+		if (h->session != s)
+			continue;
+		seen[n] = h;
+		ids[n++] = h->id;
+	}
+	for (size_t i = 0; i < n; i++) { /* when there are more, they are first the next time */
+		TAILQ_REMOVE(&ticking.list, seen[i], ticking_link);
+		TAILQ_INSERT_TAIL(&ticking.list, seen[i], ticking_link);
+	}
+	lock_give(&ticking.lock);
+	for (size_t i = 0; i < n; i++)
+		tick_heap(s, ids[i]);
+	return n ? TICK_MS : -1;
+}
+
+const struct session_handler heap_session_handler = {
+	.event = on_event,
+	.down = on_down,
+	.tick = on_tick,
+};

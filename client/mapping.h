@@ -1,0 +1,24 @@
+/*
+ * mapping.h: an arena in this process, and private memory for metadata
+ *
+ * Both come with their page tables filled, so that no later access faults. The arena mapping is MAP_SHARED and, where
+ * the kernel allows, goes on past a fork; it never covers anything but whole hardware pages of a memfd whose size is sealed.
+ * Not here: what lies in them.
+ */
+#ifndef HEAPD_CLIENT_MAPPING_H
+#define HEAPD_CLIENT_MAPPING_H
+
+#include "common/base.h"
+
+/* Maps size bytes (a page multiple) of fd, read-only or writable, populated. 0 or -ENOMEM, -EACCES, another -errno. */
+int mapping_arena(void **out, int fd, uint64_t size, bool writable);
+
+/* Zeroed private memory, reserved only: mapping_populate gives it backing. 0 or -ENOMEM. */
+int mapping_private(void **out, size_t size);
+
+/* Fills the page tables of [addr, addr+size), private and writable. 0 or -ENOMEM. */
+int mapping_populate(void *addr, size_t size);
+
+void mapping_free(void *addr, uint64_t size); /* NULL is fine */
+
+#endif

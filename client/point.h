@@ -1,0 +1,41 @@
+/*
+ * point.h: named places where a test may stop, kill or delay the process
+ *
+ * Compiled to nothing, but in the test build of the library (TEST_POINTS), where the test that links it defines
+ * point_reached(). The list is the test's list too: tests/story/it_points.c kills a process at each of them.
+ */
+#ifndef HEAPD_CLIENT_POINT_H
+#define HEAPD_CLIENT_POINT_H
+
+#define POINTS(X) \
+	X(CREATE_SENT)    /* the daemon commits, the creator waits */ \
+	X(ATTACH_MAPPED)  /* bound and mapped, not in the table */ \
+	X(ATTACH_DONE) \
+	X(BIND_PARKED)    /* waits for a heap that does not exist */ \
+	X(ALLOC_QUEUED)   /* in our queue, the daemon not asked */ \
+	X(ALLOC_ASKED)    /* a REFILL parked or granted */ \
+	X(ALLOC_CANCEL)   /* woken with its REFILL still parked */ \
+	X(GRANT_CAME)     /* pages ours at the daemon, unknown to the allocator */ \
+	X(GRANT_SERVED)   /* handed to a waiter, not woken */ \
+	X(FREE_SERVED)    /* the same, by a free */ \
+	X(BACK_TAKEN)     /* pages out of the allocator, not given back */ \
+	X(BACK_SENT) \
+	X(RECALL_CAME)    /* asked for pages, nothing done */ \
+	X(RECALL_TAKEN)   /* pages out of the allocator, the answer not sent */ \
+	X(RECALL_SENT) \
+	X(FOREIGN_SENT)   /* the free of another's block is on its way */ \
+	X(AHEAD_SENT) \
+	X(UNBIND_SENT)    /* unbound at the daemon, still mapped */ \
+	X(DELETE_SENT)
+
+#define POINT_ENUM_(name) POINT_##name,
+enum point { POINTS(POINT_ENUM_) POINT_COUNT };
+
+#ifdef TEST_POINTS
+void point_reached(enum point p);
+#define POINT(name) point_reached(POINT_##name)
+#else
+#define POINT(name) ((void)0)
+#endif
+
+#endif

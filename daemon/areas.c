@@ -1,0 +1,115 @@
+/*
+ * areas.c: see areas.h
+ */
+#include "daemon/areas.h"
+
+#include <sys/mman.h>
+#include "daemon/memfd.h"
+#include "proto/status.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define CONTROL_SIZE (WIRE_SLOTS * sizeof(struct wire_control))
+#define STATS_SIZE (WIRE_SLOTS * sizeof(struct wire_stats))
+#define SLOTS_PER_PAGE (HW_PAGE_SIZE / sizeof(struct wire_control))
+
+static int map_control(struct areas *a)
+{
+	_cleanup_fd_ int fd = -1;
+	void *p;
+	int r;
+
+	r = memfd_new(&fd, "heapd:control", CONTROL_SIZE);
+	if (r < 0)
+		return r;
+	p = mmap(NULL, CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	a->control = p;
+	return memfd_reopen_read(&a->control_fd, fd);
+}
+
+static int make_slots(struct areas *a)
+{
+	a->free_storage = calloc(1, bitset_bytes(WIRE_SLOTS));
+	if (!a->free_storage)
+		return -ENOMEM;
+	bitset_init(&a->free, WIRE_SLOTS, a->free_storage);
+	return 0;
+}
+
+int areas_init(struct areas *a)
+{
+	int r = map_control(a);
+
+	if (!r)
+		r = memfd_new(&a->stats_fd, "heapd:statistics", STATS_SIZE);
+	if (!r)
+		r = make_slots(a);
+	if (r < 0)
+		areas_deinit(a);
+	return r;
+}
+
+void areas_deinit(struct areas *a)
+{
+	if (a->control)
+		(void)munmap(a->control, CONTROL_SIZE);
+	close_fd(&a->control_fd);
+	close_fd(&a->stats_fd);
+	free(a->free_storage);
+	*a = (struct areas)AREAS_NULL;
+}
+
+/*
+ * The next page of control slots gets its memory by a call that can fail, not by a store that would
+ * be a SIGBUS. (A kernel before 5.14 does not know the advice; there the store decides.)
+ */
+static int prepare_page(struct areas *a)
+{
+	if (madvise(&a->control[a->n_prepared], HW_PAGE_SIZE, MADV_POPULATE_WRITE) < 0 &&
+	    errno != EINVAL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < SLOTS_PER_PAGE; i++)
+		bitset_add(&a->free, a->n_prepared + i);
+	a->n_prepared += (uint32_t)SLOTS_PER_PAGE;
+	return 0;
+}
+
+int areas_take_slot(struct areas *a, uint32_t *slot)
+{
+	uint32_t i = bitset_next(&a->free, 0);
+	int r;
+
+	if (i == BITSET_NONE) {
+		if (a->n_prepared == WIRE_SLOTS)
+			return STATUS_QUOTA;
+		r = prepare_page(a);
+		if (r < 0)
+			return r;
+		i = bitset_next(&a->free, 0);
+	}
+	bitset_remove(&a->free, i);
+	*slot = i;
+	return 0;
+}
+
+void areas_give_slot(struct areas *a, uint32_t slot)
+{
+	struct wire_control *c = &a->control[slot];
+
+	atomic_store_explicit(&c->state, 0, memory_order_release);
+	atomic_store_explicit(&c->pressed, 0, memory_order_release);
+	atomic_store_explicit(&c->n_bound, 0, memory_order_release);
+	bitset_add(&a->free, slot);
+}
+
+void areas_read(const struct areas *a, uint32_t slot, struct wire_stats *stats)
+{
+	ssize_t n = pread(a->stats_fd, stats, sizeof(*stats), (off_t)slot * (off_t)sizeof(*stats));
+
+	if (n != sizeof(*stats))
+		memset(stats, 0, sizeof(*stats));
+}

@@ -1,0 +1,41 @@
+/*
+ * areas.h: the two memory areas that a session shares with the daemon
+ *
+ * Model: two memfds, sealed in size, sparse; binding k of the session uses slot k of both. Control
+ * is ours to write (through a mapping) and the client's to read (an O_RDONLY fd). Statistics are
+ * the client's to write and ours to read: with pread, never through a mapping, so nothing the
+ * client does to that file can fault us, and never believed.
+ *
+ * Invariant: a control slot's state is 0 exactly while the slot is free.
+ * Cost: two descriptors while HELLO is answered, one after; memory for the pages of slots that are
+ * used.
+ */
+#ifndef HEAPD_DAEMON_AREAS_H
+#define HEAPD_DAEMON_AREAS_H
+
+#include "common/bitset.h"
+#include "proto/wire.h"
+
+struct areas {
+	struct wire_control *control; /* WIRE_SLOTS of them; NULL: none */
+	int control_fd;               /* read-only, for the client; -1 once it is sent */
+	int stats_fd;
+	struct bitset free;           /* slots */
+	void *free_storage;
+	uint32_t n_prepared;          /* control slots below this have memory behind them */
+};
+
+#define AREAS_NULL { .control_fd = -1, .stats_fd = -1 }
+
+/* 0, -ENOMEM, -EMFILE, -ENFILE, another -errno. Pre: *a is AREAS_NULL. */
+int areas_init(struct areas *a);
+void areas_deinit(struct areas *a); /* safe twice */
+
+/* The lowest free slot. 0; STATUS_QUOTA (all in use); -ENOMEM (no memory behind it). */
+int areas_take_slot(struct areas *a, uint32_t *slot);
+void areas_give_slot(struct areas *a, uint32_t slot);
+
+/* A copy of what the client publishes in a slot; zeros where it cannot be read. One system call. */
+void areas_read(const struct areas *a, uint32_t slot, struct wire_stats *stats);
+
+#endif

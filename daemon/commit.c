@@ -1,0 +1,405 @@
+/*
+ * Jobs, cut into steps
+ *
+ * A job goes through phases: ALLOCATE in chunks, then, if it is to be locked, MAP and POPULATE in
+ * chunks. Jobs that can go on stand in a queue; at most WIDTH steps are in flight. A step that ends
+ * puts its job at the end of the queue, so jobs take turns.
+ *
+ * Steps of ALLOCATE and POPULATE go to the ring, if there is one; MAP and all others to a worker
+ * thread. Disposal has a thread of its own: closing the last descriptor of 8 GiB takes half a
+ * second. The ring may be refused late (a seccomp filter, a kernel setting): a step that fails with
+ * an error that may mean so is run again by the worker. If it goes well there, the ring is done
+ * for.
+ *
+ * Invariant: a job is in the queue, or has exactly one step in flight, or its done() has run.
+ */
+#include <sys/queue.h>
+#include "daemon/commit.h"
+#include "daemon/log.h"
+#include "daemon/memory.h"
+#include "daemon/ring.h"
+#include "daemon/step.h"
+#include "daemon/worker.h"
+
+/*
+ * What another job, or a thread that wants the address space's lock, may have to wait for: about a
+ * millisecond or two of clearing pages.
+ */
+#define CHUNK (UINT64_C(2) << 20)
+
+/*
+ * Steps in flight. One keeps one CPU busy, in the background: measured on two CPUs, the p99 of
+ * others' round trips does not move. More would end sooner and be in everybody's way.
+ */
+#define WIDTH 1
+#define INTERRUPTED_MAX 100
+
+enum phase { ALLOCATE, MAP, POPULATE, FINISHED };
+
+struct task {
+	TAILQ_ENTRY(task) link; /* jobs that can go on */
+	LIST_ENTRY(task) all;
+	struct committer *committer;
+	struct commit_job *job;
+	struct step step;
+	enum phase phase;
+	uint64_t allocated, populated; /* bytes */
+	unsigned interrupted;
+	bool by_worker; /* the step is the worker's second try of what the ring failed */
+	int ring_error; /* as which it failed */
+	bool cancelled;
+};
+
+struct committer {
+	struct ring *ring;      /* NULL: none, or refused */
+	struct ring *old_ring;  /* refused, may have steps in flight yet */
+	struct worker *worker;
+	struct worker *disposer;
+	struct memory memory;
+	TAILQ_HEAD(, task) queue;
+	LIST_HEAD(, task) tasks;
+	unsigned n_tasks, in_flight;
+	bool told_unlocked;
+	bool closing; /* committer_drain: no new jobs */
+};
+
+static void pump(struct committer *c);
+
+/* ---- disposal ---- */
+
+static void disposed(struct step *s)
+{
+	free(s);
+}
+
+static void dispose(struct committer *c, int fd, void *map, uint64_t size)
+{
+	struct step now = { .kind = STEP_DISPOSE, .fd = fd, .map = map, .length = size };
+	struct step *s = malloc(sizeof(*s));
+
+	if (!s) {
+		(void)step_run(&now); /* better to block than to leak */
+		return;
+	}
+	*s = now;
+	s->done = disposed;
+	worker_push(c->disposer, s);
+}
+
+void commit_dispose(struct committer *c, int fd, void *map, uint64_t size)
+{
+	if (fd >= 0 || map)
+		dispose(c, fd, map, size);
+}
+
+/* ---- one task ---- */
+
+static void task_finish(struct task *t, int result)
+{
+	struct committer *c = t->committer;
+	struct commit_job *job = t->job;
+
+	memory_settle(&c->memory, job->size - t->allocated);
+	if (result < 0 && t->step.map) {
+		dispose(c, -1, t->step.map, job->size);
+		t->step.map = NULL;
+	}
+	job->map = t->step.map;
+	job->locked = job->map;
+	job->private_ = NULL;
+	LIST_REMOVE(t, all);
+	c->n_tasks--;
+	free(t);
+	job->done(job, result);
+}
+
+static void task_enqueue(struct task *t)
+{
+	TAILQ_INSERT_TAIL(&t->committer->queue, t, link);
+}
+
+/* Fills in the next step. */
+static void task_prepare(struct task *t)
+{
+	const struct commit_job *job = t->job;
+	struct step *s = &t->step;
+
+	switch (t->phase) {
+	case ALLOCATE:
+		s->kind = STEP_FALLOCATE;
+		s->offset = t->allocated;
+		s->length = min_u64(CHUNK, job->size - s->offset);
+		break;
+	case MAP:
+		s->kind = STEP_MAP;
+		s->offset = 0;
+		s->length = job->size;
+		break;
+	default:
+		s->kind = STEP_POPULATE;
+		s->offset = t->populated;
+		s->length = min_u64(CHUNK, job->size - s->offset);
+		break;
+	}
+}
+
+/* The step went well: what comes next? */
+static void task_advance(struct task *t)
+{
+	const struct commit_job *job = t->job;
+
+	t->interrupted = 0;
+	switch (t->phase) {
+	case ALLOCATE:
+		t->allocated += t->step.length;
+		memory_settle(&t->committer->memory, t->step.length);
+		if (t->allocated == job->size)
+			t->phase = job->lock ? MAP : FINISHED;
+		break;
+	case MAP:
+		t->phase = POPULATE;
+		break;
+	default:
+		t->populated += t->step.length;
+		if (t->populated == job->size)
+			t->phase = FINISHED;
+		break;
+	}
+}
+
+/* ---- errors of steps ---- */
+
+static bool may_mean_refused(int error)
+{
+	switch (error) {
+	case -EINVAL:
+	case -EOPNOTSUPP:
+	case -ENOSYS:
+	case -EPERM:
+	case -EACCES:
+	case -EBADF:
+	case -EIO:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Without CAP_IPC_LOCK, beyond RLIMIT_MEMLOCK: EPERM when the limit is 0, ENOMEM or EAGAIN above
+ * it.
+ */
+static bool means_may_not_lock(int error)
+{
+	return error == -EPERM || error == -ENOMEM || error == -EAGAIN;
+}
+
+static void ring_drop(struct committer *c, int error)
+{
+	if (!c->ring)
+		return;
+	log_notice("io_uring is refused (%s): committing memory through a thread", strerror(-error));
+	c->old_ring = take(c->ring);
+}
+
+/* The arena is committed; it is only not locked. */
+static void go_unlocked(struct task *t, int error)
+{
+	if (!t->committer->told_unlocked)
+		log_notice("arenas are not locked into RAM: %s; heapd needs CAP_IPC_LOCK or a larger "
+			   "RLIMIT_MEMLOCK",
+			   strerror(-error));
+	t->committer->told_unlocked = true;
+	t->phase = FINISHED;
+}
+
+static void step_done(struct step *s);
+
+static void task_submit(struct task *t)
+{
+	struct committer *c = t->committer;
+	int r;
+
+	c->in_flight++;
+	t->step.done = step_done;
+	if (c->ring && t->phase != MAP && !t->by_worker) {
+		r = ring_push(c->ring, &t->step);
+		if (!r)
+			return;
+		ring_drop(c, r);
+	}
+	worker_push(c->worker, &t->step);
+}
+
+/* Decides after a step. 0: go on; or the job's result. */
+static int task_judge(struct task *t)
+{
+	struct committer *c = t->committer;
+	int r = t->step.result;
+
+	if (!r) {
+		if (t->by_worker)
+			ring_drop(c, t->ring_error);
+		t->by_worker = false;
+		task_advance(t);
+		return 0;
+	}
+	if ((r == -EINTR || (r == -EAGAIN && t->phase != MAP)) && t->interrupted++ < INTERRUPTED_MAX)
+		return 0; /* the same again */
+	if (t->phase == MAP && means_may_not_lock(r)) {
+		go_unlocked(t, r);
+		return 0;
+	}
+	if (t->phase != MAP && !t->by_worker && c->ring && may_mean_refused(r)) {
+		t->by_worker = true;
+		t->ring_error = r;
+		return 0;
+	}
+	return r == -EFAULT ? -ENOMEM : r; /* populate says EFAULT where an access would be a SIGBUS */
+}
+
+static void step_done(struct step *s)
+{
+	struct task *t = s->owner;
+	struct committer *c = t->committer;
+	int r = task_judge(t);
+
+	c->in_flight--;
+	if (!r && t->phase != FINISHED) {
+		if (!t->cancelled)
+			task_enqueue(t);
+		else
+			r = -ECANCELED;
+	}
+	if (r < 0 || t->phase == FINISHED)
+		task_finish(t, r);
+	pump(c);
+}
+
+static void pump(struct committer *c)
+{
+	struct task *t;
+
+	while (c->in_flight < WIDTH && (t = TAILQ_FIRST(&c->queue))) {
+		TAILQ_REMOVE(&c->queue, t, link);
+		task_prepare(t);
+		task_submit(t);
+	}
+}
+
+/* ---- the committer ---- */
+
+int commit_start(struct committer *c, struct commit_job *job)
+{
+	struct task *t;
+	int r;
+
+	job->map = NULL;
+	job->locked = false;
+	job->private_ = NULL;
+	if (!job->size || job->size % HW_PAGE_SIZE || job->size > INT64_MAX)
+		return -EINVAL;
+	if (c->closing)
+		return -ECANCELED;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return -ENOMEM;
+	r = memory_claim(&c->memory, job->size);
+	if (r < 0) {
+		free(t);
+		return r;
+	}
+	t->committer = c;
+	t->job = job;
+	t->step.fd = job->fd;
+	t->step.owner = t;
+	job->private_ = t;
+	LIST_INSERT_HEAD(&c->tasks, t, all);
+	c->n_tasks++;
+	task_enqueue(t);
+	pump(c);
+	return 0;
+}
+
+/*
+ * A waiting task ends after its next step, not here: done() never runs inside a call of the
+ * owner's. That is soon, since steps are short and the queue moves on.
+ */
+void commit_cancel(_unused_ struct committer *c, struct commit_job *job)
+{
+	struct task *t = job->private_;
+
+	if (t)
+		t->cancelled = true;
+}
+
+bool committer_uses_io_uring(const struct committer *c)
+{
+	return c->ring;
+}
+
+unsigned committer_jobs(const struct committer *c)
+{
+	return c->n_tasks;
+}
+
+static void cancel_all(struct committer *c)
+{
+	struct task *t;
+
+	LIST_FOREACH(t, &c->tasks, all)
+		t->cancelled = true;
+	while ((t = TAILQ_FIRST(&c->queue))) {
+		TAILQ_REMOVE(&c->queue, t, link);
+		task_finish(t, -ECANCELED);
+	}
+}
+
+void committer_drain(struct committer *c)
+{
+	c->closing = true;
+	cancel_all(c);
+	ring_free(take(c->old_ring));
+	ring_free(take(c->ring));
+	worker_free(take(c->worker));
+	assert(!c->n_tasks && "every task was queued or in flight");
+}
+
+struct committer *committer_free(struct committer *c)
+{
+	if (!c)
+		return NULL;
+	committer_drain(c);
+	worker_free(take(c->disposer)); /* last: what the done()s disposed of */
+	memory_deinit(&c->memory);
+	free(c);
+	return NULL;
+}
+
+static void committer_freep(struct committer **c)
+{
+	committer_free(*c);
+}
+
+int committer_new(struct committer **out, struct loop *l, bool want_io_uring)
+{
+	_cleanup_(committer_freep) struct committer *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	TAILQ_INIT(&c->queue);
+	LIST_INIT(&c->tasks);
+	memory_init(&c->memory);
+	r = worker_new(&c->worker, l, "heapd-commit");
+	if (r < 0)
+		return r;
+	r = worker_new(&c->disposer, l, "heapd-dispose");
+	if (r < 0)
+		return r;
+	r = want_io_uring ? ring_new(&c->ring, l) : 0;
+	if (r < 0)
+		log_notice("no io_uring (%s): committing memory through a thread", strerror(-r));
+	*out = take(c);
+	return 0;
+}

@@ -1,0 +1,66 @@
+/*
+ * commit.h: slow work on memory, off the loop
+ *
+ * Two jobs: to commit an arena (fallocate chunk by chunk, then, if asked, a mapping of the daemon's
+ * own that keeps the pages in RAM), and to dispose of one (munmap and close of a large arena take
+ * long). Commit goes through io_uring when the kernel lets us, else through a worker thread;
+ * disposal always through a worker thread. Neither ever runs at the daemon's real-time priority.
+ *
+ * Contract: done() runs once for every job, on the loop, never inside commit_start, also after
+ * commit_cancel. Nothing here blocks the caller but committer_drain and committer_free. Memory is
+ * committed in chunks, jobs take turns, so a small one never waits for a large one to end.
+ */
+#ifndef HEAPD_DAEMON_COMMIT_H
+#define HEAPD_DAEMON_COMMIT_H
+
+#include "daemon/loop.h"
+
+struct committer;
+
+/* The caller's storage; must live until done() has run. */
+struct commit_job {
+	int fd;           /* a memfd of the right size; stays the caller's, open until done() */
+	uint64_t size;    /* bytes, a multiple of HW_PAGE_SIZE, > 0 */
+	bool lock;        /* keep it in RAM. Where the daemon may not, the job succeeds without */
+	void *map;        /* out: the daemon's mapping if lock succeeded, else NULL; goes to commit_dispose */
+	bool locked;      /* out */
+	/*
+	 * result: 0; -ENOMEM or -ENOSPC (the machine is short); -ECANCELED; another -errno. On
+	 * failure nothing is left but the fd and such pages as it holds: closing it frees them.
+	 */
+	void (*done)(struct commit_job *job, int result);
+	void *private_;   /* the committer's */
+};
+
+int committer_new(struct committer **out, struct loop *l, bool want_io_uring); /* 0 or -errno */
+
+/*
+ * At the end: cancels every job, waits, and has run every done(). From then on commit_start is
+ * refused (-ECANCELED), commit_dispose still works; so the owner of the jobs can go, then the
+ * committer. Safe twice.
+ */
+void committer_drain(struct committer *c);
+
+struct committer *committer_free(struct committer *c); /* drains, waits for what is disposed of. NULL is fine */
+bool committer_uses_io_uring(const struct committer *c);
+unsigned committer_jobs(const struct committer *c); /* commits under way */
+
+/*
+ * 0, or done() will not run: -ENOMEM (the machine, or our cgroup, has not so much to give; see
+ * memory.h), -EINVAL (size).
+ */
+int commit_start(struct committer *c, struct commit_job *job);
+
+/*
+ * Asks a job under way to end soon. done() still runs, with -ECANCELED unless the job was all but
+ * done.
+ */
+void commit_cancel(struct committer *c, struct commit_job *job);
+
+/*
+ * Unmaps map (may be NULL) and closes fd (may be -1), some time soon. Ours from here, whatever
+ * happens.
+ */
+void commit_dispose(struct committer *c, int fd, void *map, uint64_t size);
+
+#endif

@@ -1,0 +1,103 @@
+/*
+ * greeting.c: HELLO, and what comes with it
+ *
+ * A client of another protocol version is told ours and hung up on; one over its user's limit of
+ * sessions, or for whom the daemon has no descriptors, likewise with that status. What was sent
+ * before a close can still be read, so the answer is not lost.
+ */
+#include "daemon/peer_internal.h"
+
+#include <sys/socket.h>
+#include "config-heapd.h"
+#include "daemon/ops.h"
+
+static struct wire_welcome *welcome_init(const struct peer *p, struct frame *f, uint32_t id,
+					 uint32_t status)
+{
+	struct wire_welcome *body = frame_init(f, OP_HELLO | WIRE_REPLY, id, status, sizeof(*body));
+
+	*body = (struct wire_welcome){
+		.version = WIRE_VERSION,
+		.max_heap = p->peers->world->config.max_size,
+		.hw_page = HW_PAGE_SIZE,
+		.n_slots = WIRE_SLOTS,
+		.build = HEAPD_VERSION,
+	};
+	return body;
+}
+
+/* Says why not, and ends it: always an error. */
+static int hang_up(struct peer *p, uint32_t id, uint32_t status, const char **why)
+{
+	struct frame f;
+
+	if (status == STATUS_VERSION)
+		(void)welcome_init(p, &f, id, status);
+	else
+		(void)frame_init(&f, OP_HELLO | WIRE_REPLY, id, status, 0);
+	(void)peer_reply(p, &f);
+	*why = status == STATUS_VERSION ? "speaks another version of the protocol"
+					: status_text(status);
+	return -ECONNABORTED;
+}
+
+static int open_events(struct peer *p, int *theirs)
+{
+	int fds[2];
+
+	/* Blocking or not is the client's choice on its end; we never wait (MSG_DONTWAIT). */
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+		return -errno;
+	p->event_fd = fds[0];
+	*theirs = fds[1];
+	return loop_io_new(&p->event_io, p->peers->loop, p->event_fd, LOOP_READ, peer_on_event, p);
+}
+
+static int join(struct peer *p, const char *label)
+{
+	return world_join(p->peers->world, &p->session, &p->who, &p->charge, label, &peer_port, p);
+}
+
+static int welcome(struct peer *p, const struct frame *in, int theirs)
+{
+	const struct wire_hello *hello = FRAME_BODY(in, const struct wire_hello);
+	struct areas *areas = &p->session->areas;
+	struct frame f;
+	struct wire_welcome *body = welcome_init(p, &f, in->header.id, STATUS_OK);
+	int r;
+
+	body->features = hello->features & WIRE_FEATURE_BASE;
+	body->session = p->session->id;
+	frame_add_fd(&f, theirs);
+	frame_add_fd(&f, areas->stats_fd);
+	frame_add_fd(&f, areas->control_fd);
+	r = peer_reply(p, &f);
+	close_fd(&areas->control_fd);
+	return r;
+}
+
+int greet(struct peer *p, const struct frame *in, const char **why)
+{
+	const struct wire_hello *hello = FRAME_BODY(in, const struct wire_hello);
+	_cleanup_fd_ int theirs = -1;
+	int r;
+
+	*why = "does not say HELLO first";
+	if (in->header.op != OP_HELLO)
+		return -EPROTO;
+	p->peers->world->n_requests++;
+	p->greeting = loop_timer_free(p->greeting);
+	if (hello->version != WIRE_VERSION)
+		return hang_up(p, in->header.id, STATUS_VERSION, why);
+	if (p->is_refused)
+		return hang_up(p, in->header.id, STATUS_QUOTA, why);
+	r = open_events(p, &theirs);
+	if (!r)
+		r = join(p, hello->label);
+	if (r < 0) {
+		r = status_of_shortage(r);
+		return hang_up(p, in->header.id, r > 0 ? (uint32_t)r : STATUS_NO_MEMORY, why);
+	}
+	*why = NULL;
+	return welcome(p, in, theirs);
+}

@@ -1,0 +1,28 @@
+/*
+ * inspect.h: figures over all processes, from what they publish
+ *
+ * Clients write their statistics as they allocate; we read them with one pread for each binding and
+ * believe none: sums are bounded by what the binding holds, counts by what is possible. A torn read
+ * of a slot that is being written is one figure that is a moment older than its neighbour, no more.
+ */
+#ifndef HEAPD_DAEMON_INSPECT_H
+#define HEAPD_DAEMON_INSPECT_H
+
+#include "daemon/heap.h"
+
+struct usage {
+	uint64_t used;      /* bytes in blocks */
+	uint32_t n_waiters; /* threads */
+	uint32_t bad_frees;
+};
+
+/* A binding's statistics, made plausible: every figure within what it holds. */
+void stats_read(const struct binding *b, struct wire_stats *stats);
+
+/* Over all bindings of a heap. A system call for each. */
+void usage_of(const struct heap *h, struct usage *usage);
+
+/* What INSPECT and LIST say of a heap. */
+void entry_describe(const struct heap *h, struct wire_entry *e);
+
+#endif

@@ -1,0 +1,167 @@
+/*
+ * ops_bind.c: sessions bind heaps and let them go
+ *
+ * Order between the sockets: a session that has unbound a heap may still have unread events about
+ * it (grants, frees). Bound anew, it could take them for the new binding's. So if it may have
+ * unread events then, the new binding is told to it by an event too, behind them.
+ */
+#include "daemon/ops_internal.h"
+
+/*
+ * Binds that are served in one turn of the loop: each is a message with a descriptor, a few
+ * microseconds.
+ */
+#define SERVE_CHUNK 32
+
+void bound_describe(const struct heap *h, struct wire_bound *body)
+{
+	body->heap = h->facts.id;
+	body->size = h->facts.size;
+	body->usable = (uint64_t)h->n_pages * HW_PAGE_SIZE;
+	body->mode = h->facts.mode;
+	body->kind = h->facts.kind;
+	memcpy(body->name, h->facts.name, sizeof(body->name));
+}
+
+void emit_unbound(struct session *s, uint32_t id, uint32_t status)
+{
+	struct frame f;
+
+	(void)frame_init(&f, EV_BOUND, id, status, 0);
+	session_emit(s, &f);
+}
+
+/* What a bind gets. The creator's bind gets what it asks for. */
+static uint32_t choose_access(const struct session *s, const struct heap *h, uint32_t asked)
+{
+	if (h->creation && h->creation->session == s)
+		return asked;
+	if (heap_is_private(h))
+		return 0;
+	return access_chosen(access_granted(&s->who, h->facts.uid, h->facts.gid, h->facts.perm),
+			     asked);
+}
+
+int bind_into(struct session *s, struct heap *h, uint32_t asked, struct frame *f, int *opened)
+{
+	struct wire_bound *body = FRAME_BODY(f, struct wire_bound);
+	struct grant grant = {.runs = body->runs, .max = WIRE_BOUND_RUNS_MAX};
+	uint32_t access = choose_access(s, h, asked);
+	struct binding *b;
+	int fd, r;
+
+	if (session_binding(s, h->facts.id)) {
+		f->header.status = STATUS_BOUND;
+		body->heap = h->facts.id;
+		return 0;
+	}
+	if (!access)
+		return STATUS_DENIED;
+	r = arena_fd(h->arena, access == ACCESS_WRITE, &fd, opened);
+	if (r < 0)
+		return status_of_shortage(r) > 0 ? status_of_shortage(r) : STATUS_NO_FILES;
+	r = heap_bind(&b, h, s, access, &grant);
+	if (r) {
+		close_fd(opened);
+		return status_of_shortage(r);
+	}
+	bound_describe(h, body);
+	body->access = access;
+	body->slot = b->slot;
+	body->n_runs = grant.n;
+	f->header.length += grant.n * (uint32_t)sizeof(struct wire_run);
+	frame_add_fd(f, fd);
+	return 0;
+}
+
+static int park(struct request *rq, const struct wire_bind *body)
+{
+	struct world *w = rq->world;
+	struct parked *p;
+	int r = parked_new(&p, PARKED_BIND, rq->session, rq->in->header.id, &w->accounts);
+
+	if (r)
+		return r;
+	p->access = body->access;
+	p->priority = body->priority;
+	r = namespace_park(&w->names, body->name, p);
+	if (r < 0)
+		parked_free(p);
+	return r < 0 ? r : STATUS_PARKED;
+}
+
+static void emit_bound(struct session *s, uint32_t id, struct heap *h, uint32_t asked)
+{
+	_cleanup_fd_ int opened = -1;
+	struct frame f;
+	int r;
+
+	(void)frame_init(&f, EV_BOUND, id, STATUS_OK, sizeof(struct wire_bound));
+	r = bind_into(s, h, asked, &f, &opened);
+	if (r)
+		emit_unbound(s, id, (uint32_t)r);
+	else
+		session_emit(s, &f);
+}
+
+int op_bind(struct request *rq)
+{
+	const struct wire_bind *body = REQUEST_BODY(rq, struct wire_bind);
+	struct heap *h = namespace_heap(&rq->world->names, body->name);
+
+	if (!h || h->state != STATE_LIVE)
+		return body->flags & WIRE_BIND_NOWAIT ? STATUS_MISSING : park(rq, body);
+	if (rq->session->has_unbound && session_unread(rq->session)) {
+		emit_bound(rq->session, rq->in->header.id, h, body->access);
+		return STATUS_PARKED;
+	}
+	return bind_into(rq->session, h, body->access, &rq->reply->frame, &rq->reply->opened);
+}
+
+int op_unbind(struct request *rq)
+{
+	heap_unbind(rq->binding);
+	return 0;
+}
+
+/*
+ * The one to serve now: the oldest, in an H_PRIO heap the oldest of the most urgent. Walks those
+ * who wait for the name.
+ */
+static struct parked *first_bind(const struct name *n)
+{
+	struct parked *p, *best = TAILQ_FIRST(&n->binds);
+
+	if (!(n->heap->facts.mode & WIRE_MODE_PRIO))
+		return best;
+	TAILQ_FOREACH(p, &n->binds, queue) {
+		if (p->priority > best->priority)
+			best = p;
+	}
+	return best;
+}
+
+void binds_serve(struct world *w)
+{
+	struct name *n = TAILQ_FIRST(&w->names.due);
+	struct parked *p;
+
+	if (!n)
+		return;
+	for (int i = 0; i < SERVE_CHUNK && n->heap && n->heap->state == STATE_LIVE; i++) {
+		struct session *s;
+		uint32_t id, asked;
+
+		p = first_bind(n);
+		if (!p)
+			break;
+		s = p->session;
+		id = p->id;
+		asked = p->access;
+		namespace_unpark(&w->names, p); /* the name stays: it has a heap */
+		parked_free(p);
+		emit_bound(s, id, n->heap, asked);
+	}
+	if (!n->heap || n->heap->state != STATE_LIVE || TAILQ_EMPTY(&n->binds))
+		namespace_served(&w->names, n);
+}

@@ -1,0 +1,367 @@
+/*
+ * peer.c: see peer.h; what HELLO does is in greeting.c
+ */
+#include "daemon/peer_internal.h"
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include "daemon/log.h"
+#include "daemon/ops.h"
+
+/* HELLO must have come by then. */
+#define GREETING_NS (5 * NSEC_PER_SEC)
+/* RETURNs that are handled in one turn. */
+#define RETURNS_MAX 8
+/*
+ * What a client may leave unread beyond what its own bindings and requests cause; each kept frame
+ * is below 4 KiB.
+ */
+#define EVENTS_MAX 1024u
+/* A binding can have a recall, a soft grant and the deletion on their way. */
+#define EVENTS_PER_BINDING 3u
+/* From here on, others' frees are refused. */
+#define EVENTS_CROWDED 128u
+/* Connections over their user's limit, of all users together, that wait to be told so. */
+#define REFUSED_MAX 64u
+
+/* ---- the end ---- */
+
+static struct peer *peer_free(struct peer *p)
+{
+	struct peers *ps = p->peers;
+
+	if (p->doomed)
+		TAILQ_REMOVE(&ps->doomed, p, doomed_link);
+	TAILQ_REMOVE(&ps->all, p, link);
+	if (p->is_refused)
+		ps->n_refused--;
+	p->greeting = loop_timer_free(p->greeting);
+	p->call_io = loop_io_free(p->call_io);
+	p->event_io = loop_io_free(p->event_io);
+	p->pid_io = loop_io_free(p->pid_io);
+	close_fd(&p->call_fd);
+	close_fd(&p->event_fd);
+	close_fd(&p->pidfd);
+	outq_deinit(&p->replies);
+	outq_deinit(&p->events);
+	credentials_deinit(&p->who);
+	charge_deinit(&p->charge);
+	if (p->session)
+		world_leave(p->peers->world, p->session);
+	free(p);
+	return NULL;
+}
+
+static void tell_drop(const struct peer *p, const char *why)
+{
+	const struct credentials *who = p->session ? &p->session->who : &p->who;
+
+	p->peers->world->n_dropped++;
+	log_limited(LOG_WARNING, "client dropped: pid %d, uid %u, \"%s\": %s", (int)who->pid,
+		    (unsigned)who->uid, p->session ? p->session->label : "", why);
+}
+
+void peer_drop(struct peer *p, const char *why)
+{
+	if (why)
+		tell_drop(p, why);
+	peer_free(p);
+}
+
+void peer_doom(struct peer *p, const char *why)
+{
+	if (p->doomed)
+		return;
+	p->doomed = true;
+	p->why = why;
+	TAILQ_INSERT_TAIL(&p->peers->doomed, p, doomed_link);
+	p->peers->wake(p->peers->ctx);
+}
+
+/* Why a socket's error ends a peer; NULL: it has gone by itself, which is no misbehaviour. */
+static const char *why_failed(int r)
+{
+	switch (r) {
+	case -ECONNRESET:
+	case -EPIPE:
+		return NULL;
+	case -EPROTO:
+		return "broken frame";
+	case -EMFILE:
+	case -ENFILE:
+		return "descriptors that could not be received";
+	case -ENOMEM:
+		return "no memory for its messages";
+	default:
+		return strerror(-r);
+	}
+}
+
+/* ---- events out ---- */
+
+static int event_interest(struct peer *p)
+{
+	return loop_io_set(p->event_io, p->events.n ? LOOP_READ | LOOP_WRITE : LOOP_READ);
+}
+
+static uint32_t events_bound(const struct session *s)
+{
+	return EVENTS_MAX + EVENTS_PER_BINDING * s->n_bound + s->n_parked;
+}
+
+static void emit(void *ctx, const struct frame *event)
+{
+	struct peer *p = ctx;
+	uint32_t waiting = p->events.n;
+	int r;
+
+	if (p->doomed)
+		return;
+	p->peers->world->n_events++;
+	r = outq_send(&p->events, p->event_fd, event);
+	if (!r && !waiting && p->events.n)
+		r = event_interest(p);
+	if (r == -EMFILE || r == -ENFILE)
+		peer_doom(p, "no descriptor left to keep its event");
+	else if (r < 0)
+		peer_doom(p, why_failed(r));
+	else if (p->events.n > events_bound(p->session))
+		peer_doom(p, "does not read its events");
+}
+
+static bool unread(void *ctx)
+{
+	const struct peer *p = ctx;
+	int bytes = 0;
+
+	return p->events.n || ioctl(p->event_fd, SIOCOUTQ, &bytes) < 0 || bytes > 0;
+}
+
+static bool crowded(void *ctx)
+{
+	const struct peer *p = ctx;
+
+	return p->doomed || p->events.n >= EVENTS_CROWDED;
+}
+
+const struct session_port peer_port = {.emit = emit, .unread = unread, .crowded = crowded};
+
+/* ---- RETURNs in ---- */
+
+/* One frame. 0; -EAGAIN: there is none; else it is over: *why. */
+static int take_return(struct peer *p, const char **why)
+{
+	struct frame in;
+	int r = channel_recv(p->event_fd, &in, MSG_DONTWAIT);
+
+	if (r < 0) {
+		*why = why_failed(r);
+		return r;
+	}
+	r = codec_check_request(&in, CODEC_EVENT, why);
+	frame_close_fds(&in);
+	if (r < 0)
+		return -EPROTO;
+	*why = "RETURN of pages that it does not hold, or for no recall";
+	return ops_event(p->peers->world, p->session, &in);
+}
+
+void peer_on_event(void *ctx, unsigned ready)
+{
+	struct peer *p = ctx;
+	const char *why = NULL;
+	int r = 0;
+
+	if (ready & LOOP_WRITE) {
+		r = outq_flush(&p->events, p->event_fd);
+		if (!r)
+			r = event_interest(p);
+		why = why_failed(r);
+	}
+	for (int i = 0; !r && (ready & LOOP_READ) && i < RETURNS_MAX; i++)
+		r = take_return(p, &why);
+	if (r < 0 && r != -EAGAIN)
+		peer_drop(p, why);
+	else if (p->doomed)
+		peer_drop(p, p->why);
+}
+
+/* ---- requests in, replies out ---- */
+
+int peer_reply(struct peer *p, const struct frame *f)
+{
+	int r = outq_send(&p->replies, p->call_fd, f);
+
+	return r < 0 ? r : loop_io_set(p->call_io, p->replies.n ? LOOP_WRITE : LOOP_READ);
+}
+
+/*
+ * What the client sent on the event socket before UNBIND is there, and must be handled before: once
+ * the heap is bound anew its pages could be taken for others. The socket's buffer bounds it.
+ */
+static int take_returns(struct peer *p, const char **why)
+{
+	int r;
+
+	do {
+		r = take_return(p, why);
+	} while (!r);
+	return r == -EAGAIN ? 0 : r;
+}
+
+static int answer(struct peer *p, const struct frame *in, const char **why)
+{
+	_cleanup_fd_ int opened = -1;
+	struct reply reply;
+	int r = in->header.op == OP_UNBIND ? take_returns(p, why) : 0;
+
+	if (r < 0)
+		return r;
+	*why = "request out of place";
+	r = ops_call(p->peers->world, p->session, in, &reply);
+	opened = reply.opened;
+	if (r < 0)
+		return r;
+	r = peer_reply(p, &reply.frame);
+	*why = why_failed(r);
+	return r;
+}
+
+/* One request. 0; -EAGAIN: there is none; else it is over: *why. */
+static int take_request(struct peer *p, const char **why)
+{
+	struct frame in;
+	int r = channel_recv(p->call_fd, &in, MSG_DONTWAIT);
+
+	if (r < 0) {
+		*why = why_failed(r);
+		return r;
+	}
+	r = codec_check_request(&in, CODEC_CALL, why);
+	frame_close_fds(&in);
+	if (r < 0)
+		return r;
+	return p->session ? answer(p, &in, why) : greet(p, &in, why);
+}
+
+static void on_call(void *ctx, unsigned ready)
+{
+	struct peer *p = ctx;
+	const char *why = NULL;
+	int r = 0;
+
+	if (ready & LOOP_WRITE) {
+		r = outq_flush(&p->replies, p->call_fd);
+		if (!r && !p->replies.n)
+			r = loop_io_set(p->call_io, LOOP_READ);
+		why = why_failed(r);
+	} else if (ready & LOOP_READ) {
+		r = take_request(p, &why);
+	}
+	if (r < 0 && r != -EAGAIN)
+		peer_drop(p, why);
+	else if (p->doomed)
+		peer_drop(p, p->why);
+}
+
+/* ---- the beginning ---- */
+
+static void on_death(void *ctx, _unused_ unsigned ready)
+{
+	peer_drop(ctx, NULL);
+}
+
+static void on_silence(void *ctx)
+{
+	peer_drop(ctx, "no HELLO");
+}
+
+/* Over the limit it is only admitted to be told so, and only so many at once. */
+static int charge_session(struct peer *p)
+{
+	struct peers *ps = p->peers;
+	int r = charge_take(&p->charge, &ps->world->accounts, p->who.uid, RESOURCE_SESSIONS, 1);
+
+	if (r != STATUS_QUOTA)
+		return r;
+	if (ps->n_refused >= REFUSED_MAX)
+		return -EDQUOT;
+	p->is_refused = true;
+	ps->n_refused++;
+	return 0;
+}
+
+/* Without a pidfd (another pid namespace, say) the sockets have to tell. */
+static int watch_process(struct peer *p)
+{
+	p->pidfd = credentials_pidfd(&p->who, p->call_fd);
+	if (p->pidfd >= 0)
+		return loop_io_new(&p->pid_io, p->peers->loop, p->pidfd, LOOP_READ, on_death, p);
+	if (p->pidfd == -ESRCH || p->pidfd == -EMFILE || p->pidfd == -ENFILE)
+		return p->pidfd;
+	log_debug("no pidfd for pid %d: %s", (int)p->who.pid, strerror(-p->pidfd));
+	return 0;
+}
+
+static int peer_init(struct peer *p)
+{
+	struct loop *l = p->peers->loop;
+	int r = credentials_read(&p->who, p->call_fd);
+
+	if (!r)
+		r = charge_session(p);
+	if (!r)
+		r = watch_process(p);
+	if (!r)
+		r = loop_io_new(&p->call_io, l, p->call_fd, LOOP_READ, on_call, p);
+	if (!r)
+		r = loop_timer_new(&p->greeting, l, on_silence, p);
+	return r ? r : loop_timer_set(p->greeting, GREETING_NS);
+}
+
+int peer_new_take(struct peers *ps, int fd)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p) {
+		close_fd(&fd);
+		return -ENOMEM;
+	}
+	*p = (struct peer){
+		.peers = ps, .call_fd = fd, .event_fd = -1, .pidfd = -1, .who = CREDENTIALS_NULL};
+	outq_init(&p->replies);
+	outq_init(&p->events);
+	TAILQ_INSERT_TAIL(&ps->all, p, link);
+	r = peer_init(p);
+	if (r)
+		peer_free(p);
+	return r;
+}
+
+/* ---- all peers ---- */
+
+void peers_init(struct peers *ps, struct world *w, struct loop *l, void (*wake)(void *ctx),
+		void *ctx)
+{
+	*ps = (struct peers){.world = w, .loop = l, .wake = wake, .ctx = ctx};
+	TAILQ_INIT(&ps->all);
+	TAILQ_INIT(&ps->doomed);
+}
+
+void peers_work(struct peers *ps)
+{
+	struct peer *p;
+
+	while ((p = TAILQ_FIRST(&ps->doomed)))
+		peer_drop(p, p->why);
+}
+
+void peers_deinit(struct peers *ps)
+{
+	struct peer *p;
+
+	while ((p = TAILQ_FIRST(&ps->all)))
+		peer_free(p);
+}

@@ -1,0 +1,81 @@
+/*
+ * session.c: see session.h
+ */
+#include "daemon/session.h"
+
+#include "daemon/binding.h"
+
+int session_new(struct session **out, uint64_t id, struct credentials *who, struct charge *charge,
+		const char *label, const struct session_port *port, void *ctx)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->id = id;
+	s->areas = (struct areas)AREAS_NULL;
+	s->port = port;
+	s->port_ctx = ctx;
+	TAILQ_INIT(&s->bound);
+	TAILQ_INIT(&s->parked);
+	memcpy(s->label, label, strnlen(label, WIRE_LABEL_SIZE - 1));
+	r = areas_init(&s->areas);
+	if (r < 0) {
+		free(s);
+		return r;
+	}
+	s->who = *who;
+	*who = (struct credentials)CREDENTIALS_NULL;
+	s->charge = *charge;
+	*charge = (struct charge)CHARGE_NULL;
+	*out = s;
+	return 0;
+}
+
+struct session *session_free(struct session *s)
+{
+	if (!s)
+		return NULL;
+	assert(TAILQ_EMPTY(&s->bound) && TAILQ_EMPTY(&s->parked) && "what it had is undone first");
+	table_deinit(&s->bindings);
+	areas_deinit(&s->areas);
+	credentials_deinit(&s->who);
+	charge_deinit(&s->charge);
+	free(s);
+	return NULL;
+}
+
+void session_end(struct session *s)
+{
+	s->port = NULL;
+}
+
+void session_emit(struct session *s, const struct frame *event)
+{
+	if (s->port)
+		s->port->emit(s->port_ctx, event);
+}
+
+bool session_unread(const struct session *s)
+{
+	return s->port && s->port->unread(s->port_ctx);
+}
+
+bool session_crowded(const struct session *s)
+{
+	return !s->port || s->port->crowded(s->port_ctx);
+}
+
+struct binding *session_binding(const struct session *s, uint64_t heap)
+{
+	struct table_node *node = table_find(&s->bindings, hash_number(heap));
+
+	for (; node; node = table_next(node)) {
+		struct binding *b = container_of(node, struct binding, by_heap);
+
+		if (b->heap_id == heap)
+			return b;
+	}
+	return NULL;
+}

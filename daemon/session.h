@@ -1,0 +1,69 @@
+/*
+ * session.h: one client, as the daemon's logic sees it
+ *
+ * Model: who it is, what it is bound to, what it has parked, and a port through which events leave.
+ * No socket: peer.c has those and implements the port; tests have ports of their own.
+ *
+ * Invariant: each binding is in the session's table under its heap's id, and owns one slot of the
+ * areas. A session that has ended (session_end) emits nothing; it lives on, in the hands of the
+ * reaper (server.c), until its last binding and its last parked request are undone.
+ */
+#ifndef HEAPD_DAEMON_SESSION_H
+#define HEAPD_DAEMON_SESSION_H
+
+#include "daemon/access.h"
+#include "daemon/areas.h"
+#include "daemon/parked.h"
+#include "proto/channel.h"
+
+struct session_port {
+	/*
+	 * Sends an event, or keeps it until it can be sent. Never frees anything, never calls back.
+	 * The frame and its fds stay the caller's.
+	 */
+	void (*emit)(void *ctx, const struct frame *event);
+	/* Whether the client may not have read every event that was emitted so far. */
+	bool (*unread)(void *ctx);
+	/*
+	 * Whether so many events wait that ones which other clients cause (EV_FREE) must not be
+	 * added.
+	 */
+	bool (*crowded)(void *ctx);
+};
+
+struct session {
+	uint64_t id;
+	struct credentials who;
+	char label[WIRE_LABEL_SIZE];
+	struct charge charge;
+	struct areas areas;
+	struct table bindings; /* by heap id */
+	TAILQ_HEAD(, binding) bound;
+	uint32_t n_bound;
+	struct parked_list parked;
+	uint32_t n_parked;
+	uint32_t last_recall; /* sequence number; shared by all bindings, so that it never fits
+				 another one's */
+	bool has_unbound;     /* has ever unbound a heap */
+	const struct session_port *port; /* NULL: ended */
+	void *port_ctx;
+	TAILQ_ENTRY(session) link; /* the server's: of all, or of those that have ended */
+};
+
+/* *who and *charge are taken on success. 0; -ENOMEM, -EMFILE, -ENFILE, another -errno. */
+int session_new(struct session **out, uint64_t id, struct credentials *who, struct charge *charge,
+		const char *label, const struct session_port *port, void *ctx);
+/* Pre: nothing bound, nothing parked. NULL is fine; returns NULL. */
+struct session *session_free(struct session *s);
+
+/* The port is not used any more. Safe twice. */
+void session_end(struct session *s);
+
+void session_emit(struct session *s, const struct frame *event);
+bool session_unread(const struct session *s);
+bool session_crowded(const struct session *s);
+
+/* Its binding to a heap; NULL. */
+struct binding *session_binding(const struct session *s, uint64_t heap);
+
+#endif

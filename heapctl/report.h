@@ -1,0 +1,40 @@
+/*
+ * report.h: all that the daemon tells about one heap, and its parts as tables
+ *
+ * A report is gathered by several requests, so its parts may differ by what happened between them.
+ * The tables say the same to people and, as JSON, to programs.
+ */
+#ifndef HEAPD_HEAPCTL_REPORT_H
+#define HEAPD_HEAPCTL_REPORT_H
+
+#include "heapctl/ask.h"
+#include "heapctl/table.h"
+
+struct report {
+	struct wire_entry entry;
+	struct wire_binding *bindings;
+	size_t n_bindings;
+	struct wire_waiting *waiters; /* in the order in which they will be served */
+	size_t n_waiters;
+	struct wire_extent *extents;
+	size_t n_extents;
+	uint64_t at_ns; /* when, CLOCK_MONOTONIC */
+};
+
+/* what: NAME|ID. Ends the command if there is no such heap. */
+void report_gather(struct report *r, struct ask *a, const char *what);
+void report_deinit(struct report *r);
+
+/* The binding of that session; SIZE_MAX if it has gone meanwhile. */
+size_t report_find(const struct report *r, uint64_t session);
+
+/* The letter that stands for a binding in tables and in the map: A to Z, '#' for all further ones.
+ * */
+char report_mark(size_t binding);
+
+struct table *report_bindings(const struct report *r, const struct style *style);
+struct table *report_buckets(const struct report *r, size_t first, size_t n,
+			     const struct style *style);
+struct table *report_waiters(const struct report *r, const struct style *style);
+
+#endif

@@ -1,0 +1,167 @@
+/*
+ * test_mapping.c: mappings and areas: what they map, that nothing faults afterwards, and how they fail
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "client/areas.h"
+#include "client/mapping.h"
+
+#define PAGES 64
+#define SIZE  (PAGES * HW_PAGE_SIZE)
+
+static int memfd(size_t size)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	return fd;
+}
+
+/* Pages of [addr, addr+size) that are in the page tables now. */
+static size_t resident(void *addr, size_t size)
+{
+	unsigned char map[PAGES];
+	size_t n = 0;
+
+	assert_true(size <= SIZE);
+	assert_int_equal(mincore(addr, size, map), 0);
+	for (size_t i = 0; i < size / HW_PAGE_SIZE; i++)
+		n += map[i] & 1;
+	return n;
+}
+
+static long faults_of_touching(volatile char *p, size_t size, bool write)
+{
+	struct rusage before, after;
+
+	(void)getrusage(RUSAGE_THREAD, &before);
+	(void)getrusage(RUSAGE_THREAD, &before); /* the structures themselves are touched */
+	for (size_t i = 0; i < size; i += HW_PAGE_SIZE) {
+		if (write)
+			p[i] = 1;
+		else
+			(void)p[i];
+	}
+	(void)getrusage(RUSAGE_THREAD, &after);
+	return after.ru_minflt - before.ru_minflt;
+}
+
+static void test_arena_is_shared_and_populated(void **state)
+{
+	int fd = memfd(SIZE);
+	char *a, *b;
+
+	(void)state;
+	assert_int_equal(mapping_arena((void **)&a, fd, SIZE, true), 0);
+	assert_int_equal(mapping_arena((void **)&b, fd, SIZE, false), 0);
+	assert_int_equal(resident(a, SIZE), PAGES);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	assert_true(faults_of_touching(a, SIZE, true) == 0);
+	assert_true(faults_of_touching(b, SIZE, false) == 0);
+#else
+	(void)faults_of_touching;
+	a[0] = 1;
+#endif
+	assert_int_equal(b[0], 1);
+	mapping_free(a, SIZE);
+	mapping_free(b, SIZE);
+	mapping_free(NULL, SIZE);
+	assert_int_equal(close(fd), 0);
+}
+
+static void test_arena_that_cannot_be(void **state)
+{
+	struct rlimit old, little = { .rlim_cur = 1 << 20 };
+	int fd = memfd(SIZE), sealed;
+	char path[64];
+	void *p = NULL;
+
+	(void)state;
+	assert_int_equal(mapping_arena(&p, -1, SIZE, true), -EBADF);
+	/* a descriptor for reading only gives no writable mapping */
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	sealed = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(sealed >= 0);
+	assert_int_equal(mapping_arena(&p, sealed, SIZE, true), -EACCES);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
+	little.rlim_max = old.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_AS, &little), 0);
+	assert_int_equal(mapping_arena(&p, fd, SIZE, true), -ENOMEM);
+	assert_int_equal(mapping_private(&p, SIZE), -ENOMEM);
+	assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
+#else
+	(void)old;
+	(void)little;
+#endif
+	assert_null(p);
+	assert_int_equal(close(sealed), 0);
+	assert_int_equal(close(fd), 0);
+}
+
+static void test_private_gets_backing_where_asked(void **state)
+{
+	char *p;
+
+	(void)state;
+	assert_int_equal(mapping_private((void **)&p, SIZE), 0);
+	assert_int_equal(resident(p, SIZE), 0);
+	assert_int_equal(mapping_populate(p + 3 * HW_PAGE_SIZE + 100, HW_PAGE_SIZE), 0); /* parts of two pages */
+	assert_int_equal(resident(p, SIZE), 2);
+	assert_int_equal(resident(p + 3 * HW_PAGE_SIZE, 2 * HW_PAGE_SIZE), 2);
+	assert_int_equal(p[4 * HW_PAGE_SIZE], 0);
+	mapping_free(p, SIZE);
+}
+
+static void test_slots(void **state)
+{
+	int control = memfd(WIRE_SLOTS * sizeof(struct wire_control)), stats = memfd(WIRE_SLOTS * sizeof(struct wire_stats));
+	const struct wire_control *c[3];
+	struct wire_stats *s[3], written = { .used = 7 };
+	struct wire_control live = { .state = STATE_LIVE };
+	struct areas *a = malloc(sizeof(*a)); /* too large for a stack */
+
+	(void)state;
+	assert_non_null(a);
+	assert_int_equal(pwrite(control, &live, sizeof(live), 65 * sizeof(live)), sizeof(live));
+	assert_int_equal(pwrite(stats, &written, sizeof(written), 5 * sizeof(written)), sizeof(written));
+	areas_init(a, control, stats, 100);
+	assert_int_equal(areas_slot(a, 65, &c[0], &s[0]), 0);
+	assert_int_equal(atomic_load(&c[0]->state), STATE_LIVE);
+	assert_int_equal(areas_slot(a, 4, &c[1], &s[1]), 0);
+	assert_int_equal(areas_slot(a, 5, &c[2], &s[2]), 0);
+	assert_ptr_equal(s[2], s[1] + 1); /* one page */
+	assert_int_equal(s[2]->used, 0);  /* another binding's figures are gone */
+	s[1]->used = 42;
+	assert_int_equal(pread(stats, &written, sizeof(written), 4 * sizeof(written)), sizeof(written));
+	assert_int_equal(written.used, 42);
+	assert_int_equal(areas_slot(a, 100, &c[0], &s[0]), -EINVAL);
+	assert_int_equal(areas_slot(a, UINT32_MAX, &c[0], &s[0]), -EINVAL);
+	areas_deinit(a);
+	areas_deinit(a); /* safe twice */
+	free(a);
+	assert_int_equal(close(control), 0);
+	assert_int_equal(close(stats), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_arena_is_shared_and_populated),
+		cmocka_unit_test(test_arena_that_cannot_be),
+		cmocka_unit_test(test_private_gets_backing_where_asked),
+		cmocka_unit_test(test_slots),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

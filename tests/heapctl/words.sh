@@ -1,0 +1,217 @@
+#!/bin/bash
+# words.sh: what heapctl makes of a daemon's answers, to the letter (the daemon is fake.c, which tells a fixed story)
+#
+# HEAPCTL, FAKE: the programs.
+set -u
+. "$(dirname "$0")/check.sh"
+export TZ=UTC LC_ALL=C.UTF-8
+unset NO_COLOR
+
+export HEAPD_SOCKET=$dir/sock
+"$FAKE" "$HEAPD_SOCKET" >"$dir/story" &
+started="$started $!"
+until_true test -S "$HEAPD_SOCKET"
+
+asked() { # LINE: the daemon was asked exactly this, last
+	[ "$(tail -n 1 "$dir/story")" = "$1" ] || wrong "asked '$(tail -n 1 "$dir/story")', where '$1' was right"
+}
+
+# --- usage
+
+ctl 2
+says 'which command?'
+ctl 2 nonsense
+says 'no such command: nonsense'
+ctl 2 list extra
+ctl 2 inspect
+says 'which heap?'
+ctl 2 inspect a b
+ctl 2 create only-a-name
+ctl 2 create n 12Q
+says 'not a size'
+ctl 2 create n 0
+ctl 2 create 'a b' 4K
+says "without '/' and blanks"
+ctl 2 create "$(printf '%064d' 0)" 4K
+says 'at most 63 bytes'
+ctl 2 create n 4K --mode 0700
+ctl 2 create n 4K --mode 8
+ctl 2 create n 4K --group no-such-group-here
+says 'no such group'
+ctl 2 create n 4K more
+ctl 2 delete
+ctl 2 chmod 0600
+ctl 2 chmod 0611 alpha
+ctl 2 chown no-such-user-here alpha
+ctl 2 chown : alpha
+ctl 2 chown '' alpha
+ctl 2 ping -c 0
+ctl 2 top -d 0
+ctl 2 top -r x
+ctl 2 top --json
+ctl 2 list --output name,nothing
+says 'no column nothing; there are name id kind'
+ctl 2 list --output ''
+ctl 2 run
+for c in list inspect create delete chmod chown stat top ping run; do
+	ctl 0 $c --help
+	shows "^Usage: heapctl $c"
+	ctl 2 $c --no-such-option
+done
+ctl 0 --help
+shows '^  inspect +everything about one heap'
+ctl 0 --version
+shows '^heapctl [0-9]+\.[0-9]+\.[0-9]+$'
+
+# --- no daemon
+
+HEAPD_SOCKET=$dir/none ctl 1 list
+one_line
+says "no heapd at $dir/none"
+ctl 1 list --socket "$dir/none"
+ctl 1 --socket "$dir/none" list
+ctl 0 --socket "$HEAPD_SOCKET" list
+
+# --- list
+
+ctl 0 list
+[ "$(wc -l <"$dir/out")" = 55 ] || wrong "list: not 54 heaps and a heading"
+shows '^NAME +ID KIND +MODE +SIZE HELD USED BOUND WAITERS OWNER +PERM STATE$'
+shows '^alpha +1 heap +prio +8M 1\.2M 1\.5K +30 +200 root +0660 live$'
+shows '^4 +2 segment fifo,shared +1000B +0B +0B +0 +0 4000000000 0600 live$'
+shows '^ +3 heap '
+shows '^gone +4 .* deleted$'
+shows '^many\.49 +54 '
+ctl 0 list --bytes --noheadings --output NAME,size,High
+[ "$(head -n 1 "$dir/out" | tr -s ' ')" = 'alpha 8388603 1228800' ] || wrong "list: $(head -n 1 "$dir/out")"
+ctl 0 list --output +bad-frees
+shows ' STATE +BAD-FREES$'
+ctl 0 list --json
+json 'len(d["heaps"]) == 54' 'd["heaps"][0]["size"] == 8388603' 'd["heaps"][0]["created"] == "2023-11-14 22:13:20"' \
+	'd["heaps"][2]["name"] is None' 'd["heaps"][2]["session"] == 77' 'd["heaps"][1]["uid"] == 4000000000' \
+	'd["heaps"][0]["perm"] == "0660"' '[h["id"] for h in d["heaps"]] == list(range(1, 55))'
+ctl 0 list --json --output name,used
+json 'd["heaps"][0] == {"name": "alpha", "used": 1536}'
+
+# --- inspect
+
+ctl 0 inspect alpha
+shows '^  owner +root:root, mode 0660$'
+shows '^  size +8M \(8388603 bytes\)$'
+shows '^A 1000 robot0 +root rw +10 +40K 512B +0B +0 +0 +1$'
+shows '^B 1001 robot1 +root r '
+shows '^C 1002 "q\\\\+xffé '
+shows '^# 1029 robot29 '
+shows '^A 1000 +16 12345678901 +256 +2 +500 +12 +3$'
+shows '^ +1 1000 robot0 +5000 +99 +64B 1m3[0-9]s pages$'
+shows '^200 1001 robot1 +5199 +0 263B 1m3[0-9]s a block$'
+shows '^one character: 2 pages, 8K$'
+shows '^         0  Aa\.Bb\.Cc\.Aa\.'
+shows '^    780000  #{64}$'
+shows '^ +\* several processes$'
+shows '^ +C process 1002 "q\\\?\?\?$'
+ctl 0 inspect 4 # a name wins over an id
+shows '^  id +2$'
+ctl 0 inspect 3
+shows '^\(no name\)$'
+shows '^  session +77 alone$'
+ctl 0 inspect --json alpha
+json 'len(d["bindings"]) == 30' 'len(d["waiters"]) == 200' 'len(d["map"]) == 600' 'd["heap"]["name"] == "alpha"' \
+	'd["bindings"][0]["buckets"][0] == {"size": 16, "calls": 12345678901, "per_page": 256, "pages": 2, "free": 500,
+	 "high_water": 12, "could_free": 3}' \
+	'd["bindings"][0]["buckets"][1]["size"] == 4096' 'd["bindings"][2]["label"] == "\"q\\\ufffd\u00e9"' \
+	'd["waiters"][0]["for"] == "pages" and d["waiters"][1]["for"] == "a block"' \
+	'90 <= d["waiters"][199]["waits_ns"] / 1e9 < 120' 'd["waiters"][1]["pid"] == 1001' \
+	'd["map"][0] == {"first": 0, "pages": 3, "session": 100, "pid": 1000}' \
+	'd["map"][1] == {"first": 3, "pages": 3, "session": None, "pid": None}' \
+	'sum(e["pages"] for e in d["map"]) == 2048'
+ctl 1 inspect nobody
+one_line
+says 'heapctl inspect: nobody: no such heap'
+ctl 1 inspect 99
+says '99: no such heap'
+ctl 1 inspect a/b
+one_line
+ctl 1 inspect 0
+ctl 1 inspect 99999999999999999999999
+
+# --- create, delete, chmod, chown
+
+ctl 0 create one 64K
+asked 'create one 65536 mode 0 kind 1 perm 37777777777 gid 4294967295 flags 1'
+ctl 0 create two 1.5M --shared --mode 0640 --group 7
+asked 'create two 1572864 mode 0x600 kind 2 perm 640 gid 7 flags 1'
+ctl 0 create three 1 --prio --dma --noncached --group root
+asked 'create three 1 mode 0x901 kind 1 perm 37777777777 gid 0 flags 1'
+ctl 1 create taken 4K
+says 'taken: name exists'
+one_line
+ctl 1 create poor 4K
+says 'poor: not enough memory'
+ctl 1 create huge 1E
+says 'heapd creates at most'
+ctl 0 delete alpha
+asked 'delete 0 alpha'
+ctl 0 delete 3
+asked 'delete 3 '
+ctl 1 delete many.1 nobody many.2 # stops at the first that fails
+says 'nobody: no such heap'
+asked 'delete 0 nobody'
+ctl 1 delete 4
+says 'only the owner or root may'
+ctl 0 chmod 0640 alpha
+asked 'chmod 0 alpha perm 640 uid 4294967295 gid 4294967295'
+ctl 0 chown 12:34 alpha
+asked 'chmod 0 alpha perm 37777777777 uid 12 gid 34'
+ctl 0 chown :34 3
+asked 'chmod 3  perm 37777777777 uid 4294967295 gid 34'
+ctl 0 chown root alpha
+asked 'chmod 0 alpha perm 37777777777 uid 0 gid 4294967295'
+
+# --- stat, ping, top
+
+ctl 0 stat
+shows '^runs for +1d02h$'
+shows '^memory in arenas +1\.5G$'
+shows '^requests +9223372036854775808$'
+ctl 0 stat --json
+json 'd["requests"] == 2**63' 'd["bytes"] == 3 << 29' 'd["parked_binds"] == 1' 'd["version"] == "fake"'
+ctl 0 ping -c 20
+shows '^20 round trips, min [0-9.]+ us, median '
+ctl 0 ping -c 20 --json
+json 'd["count"] == 20' '0 < d["min_ns"] <= d["median_ns"] <= d["p99_ns"] <= d["max_ns"]'
+ctl 0 top -r 2 -d 0.05
+[ "$(grep -c '^heapd fake, process 4242, up 1d02h: 54 heaps, 1.5G, 0 sessions$' "$dir/out")" = 2 ] || wrong 'top: not two rounds'
+[ "$(sed -n '5s/ .*//p' "$dir/out")" = alpha ] || wrong 'top: the heap with waiters is not the first'
+[ "$(sed -n '6s/ .*//p' "$dir/out")" = many.49 ] || wrong 'top: the heap with most in use is not the second'
+
+# --- colours: on a terminal only, and not if the user says no
+
+lacks "$(printf '\033')"
+if command -v script >/dev/null; then
+	on_terminal() { # ENVIRONMENT...: what "heapctl list" writes to a terminal
+		env "$@" TERM=xterm script -qec "$HEAPCTL list" "$dir/typescript" </dev/null >"$dir/out"
+	}
+	on_terminal
+	shows "$(printf '\033')\[33malpha"
+	on_terminal NO_COLOR=1
+	lacks "$(printf '\033')"
+	shows '^alpha '
+	TERM=xterm script -qec "stty rows 8 cols 40; $HEAPCTL top -r 2 -d 0.05; echo done" "$dir/typescript" \
+		</dev/null >"$dir/out"
+	shows "$(printf '\033')\[\?1049h" # takes the screen …
+	shows "$(printf '\033')\[\?1049l.*done|^done" # … and gives it back
+	lacks '0 sessions' # cut at the edge: the line is longer than 40
+	run 0 sh -c "(sleep 0.5; printf q) | TERM=xterm script -qec '$HEAPCTL top' $dir/typescript"
+	shows "$(printf '\033')\[\?1049l" # by the key
+	run 0 sh -c "(sleep 0.5; printf '\003') | TERM=xterm script -qec '$HEAPCTL top' $dir/typescript"
+	shows "$(printf '\033')\[\?1049l" # by control-C
+fi
+
+# --- a full disk is no success
+
+run 1 sh -c "'$HEAPCTL' list >/dev/full"
+says 'cannot write'
+
+if grep refused "$dir/story"; then wrong 'heapctl sent what is no request'; fi
+finish
