@@ -41,6 +41,7 @@ static struct model {
 	bool prio, time_is_up;
 	int owner[PAGES_TOP];
 	enum use use[PAGES_TOP];
+	bool unread[PAGES_TOP]; /* came with a grant that its holder has not acted on yet */
 	struct wait wait[PARKED_TOP];
 	int n_wait;
 	uint64_t arrivals;
@@ -79,7 +80,8 @@ static uint32_t longest_at_hand(void)
 	uint32_t best = 0, run = 0;
 
 	for (uint32_t i = 0; i < m.n_pages; i++) {
-		bool at_hand = m.use[i] == FREE || (m.use[i] == IDLE && !m.asleep[m.owner[i]] &&
+		bool at_hand = m.use[i] == FREE || (m.use[i] == IDLE && !m.unread[i] &&
+						    !m.asleep[m.owner[i]] &&
 						    !m.recall[m.owner[i]].pending);
 
 		run = at_hand ? run + 1 : 0;
@@ -114,6 +116,7 @@ static void take_run(int player, const struct wire_run *run)
 	for (uint32_t i = run->first; i < run->first + run->n; i++) {
 		assert_int_equal(FREE, m.use[i]);
 		m.use[i] = IDLE;
+		m.unread[i] = false;
 		m.owner[i] = player;
 	}
 }
@@ -179,8 +182,12 @@ static void judge_grant(int player, const struct frame *f)
 		assert_false(goes_before(&m.wait[i], w) && m.wait[i].pages <= longest);
 	take_runs(player, g->runs, g->n_runs);
 	/* now and then the waiter has given up meanwhile, and the grant joins what is free there */
-	for (uint32_t i = 0; i < w->pages && m.arrivals % 8; i++)
-		m.use[g->runs[0].first + i] = USED;
+	for (uint32_t i = 0; i < w->pages; i++) {
+		if (m.arrivals % 8)
+			m.use[g->runs[0].first + i] = USED;
+		else
+			m.unread[g->runs[0].first + i] = true;
+	}
 	m.granted++;
 	drop_wait(w);
 }
@@ -295,8 +302,10 @@ static void give_all(int i, uint32_t seq)
 		give(i, seq, from, n, seq != 0);
 		from += n;
 	}
-	if (seq)
+	if (seq) { /* until here it was answering, and what it had not sent yet could not be asked for */
+		m.recall[i].pending = false;
 		assert_int_equal(0, send_return(m.p[i], m.heap, seq, 0, 0, false));
+	}
 	compare();
 }
 
@@ -305,10 +314,10 @@ static void answer(int i)
 	struct recall r = m.recall[i];
 	uint32_t from = 0, n, half = held_by(i, IDLE) / 2, max = half < r.want ? half : r.want;
 
-	m.recall[i].pending = false;
 	if (r.urgent) {
 		while ((n = idle_run(i, &from)) > 0) {
 			if (r.want && n >= r.want) {
+				m.recall[i].pending = false;
 				give(i, r.seq, from, r.want, false);
 				return;
 			}
@@ -317,6 +326,7 @@ static void answer(int i)
 		give_all(i, r.seq);
 		return;
 	}
+	m.recall[i].pending = false;
 	n = idle_run(i, &from);
 	n = n < max ? n : max;
 	if (n)
@@ -376,6 +386,9 @@ static void react(int i)
 {
 	if (!m.p[i] || !m.bound[i] || m.asleep[i])
 		return;
+	for (uint32_t k = 0; k < m.n_pages; k++)
+		if (m.owner[k] == i)
+			m.unread[k] = false;
 	if (m.recall[i].pending)
 		answer(i);
 	serve_own(i);

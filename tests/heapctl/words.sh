@@ -202,10 +202,19 @@ if command -v script >/dev/null; then
 	shows "$(printf '\033')\[\?1049h" # takes the screen …
 	shows "$(printf '\033')\[\?1049l.*done|^done" # … and gives it back
 	lacks '0 sessions' # cut at the edge: the line is longer than 40
-	run 0 sh -c "(sleep 0.5; printf q) | TERM=xterm script -qec '$HEAPCTL top' $dir/typescript"
-	shows "$(printf '\033')\[\?1049l" # by the key
-	run 0 sh -c "(sleep 0.5; printf '\003') | TERM=xterm script -qec '$HEAPCTL top' $dir/typescript"
-	shows "$(printf '\033')\[\?1049l" # by control-C
+	press() { # KEY, as printf has it: "heapctl top" gets it once it has taken the screen
+		rm -f "$dir/typescript"
+		run 0 sh -c "{
+			for i in \$(seq 200); do
+				! grep -q '?1049h' $dir/typescript 2>/dev/null || break
+				sleep 0.05
+			done
+			printf '$1'
+		} | TERM=xterm script -qfec '$HEAPCTL top' $dir/typescript"
+		shows "$(printf '\033')\[\?1049l"
+	}
+	press q
+	press '\003'
 fi
 
 # --- a full disk is no success
