@@ -7,6 +7,7 @@
 #include "heapclient/rt_heap.h"
 
 #include "client/cancel.h"
+#include "client/creation.h"
 #include "client/process.h"
 #include "client/registry.h"
 #include "client/point.h"
@@ -69,48 +70,12 @@ static int attach(struct session *s, struct frame *f, RT_HEAP *d)
 	return r;
 }
 
-/* The memory's fd found no room in this process: the daemon must not count us as bound. */
-static int undo_bound(struct session *s, const struct frame *f)
-{
-	uint64_t id = ((const struct wire_bound *)(const void *)f->body.bytes)->heap;
-	struct frame undo;
-	struct wire_heap *body = frame_init(&undo, OP_UNBIND, 0, 0, sizeof(*body));
-
-	body->heap = id;
-	(void)session_call(s, &undo);
-	return -EMFILE;
-}
-
-/* Nobody shall find a heap whose creator was told that there is none. */
-static void undo_created(struct session *s, uint64_t id)
-{
-	struct frame undo;
-	struct wire_target *body = frame_init(&undo, OP_DELETE, 0, 0, sizeof(*body));
-
-	body->heap = id;
-	(void)session_call(s, &undo);
-}
-
-static int finish_create(struct session *s, struct pending *p, RT_HEAP *d)
-{
-	uint64_t id;
-	int r;
-
-	r = status_errno(p->frame.header.status);
-	if (r < 0)
-		return r;
-	id = FRAME_BODY(&p->frame, struct wire_bound)->heap;
-	r = attach(s, &p->frame, d);
-	if (r < 0)
-		undo_created(s, id);
-	return r;
-}
-
 static int create(RT_HEAP *d, const char *name, size_t size, int mode)
 {
 	_cleanup_(session_unrefp) struct session *s = NULL;
 	struct pending p;
 	struct wire_create *body = frame_init(&p.frame, OP_CREATE, 0, 0, sizeof(*body));
+	uint64_t id;
 	int r;
 
 	name_copy(body->name, name);
@@ -122,15 +87,14 @@ static int create(RT_HEAP *d, const char *name, size_t size, int mode)
 	r = session_get(&s);
 	if (r < 0)
 		return r;
-	r = session_start(s, &p);
-	POINT(CREATE_SENT);
-	if (r == STATUS_PARKED)
-		r = session_await(s, &p, FOREVER, false);
-	if (r == -EMFILE) {
-		undo_created(s, FRAME_BODY(&p.frame, struct wire_bound)->heap);
-		return undo_bound(s, &p.frame);
-	}
-	return r < 0 ? r : finish_create(s, &p, d);
+	r = creation_ask(s, &p);
+	if (r < 0)
+		return r;
+	id = FRAME_BODY(&p.frame, struct wire_bound)->heap;
+	r = attach(s, &p.frame, d);
+	if (r < 0)
+		creation_undo(s, id);
+	return r;
 }
 
 EXPORT int rt_heap_create(RT_HEAP *heap, const char *name, size_t heapsize, int mode)
@@ -218,8 +182,10 @@ static int bind_over(struct session *s, const char *name, uint64_t deadline, RT_
 				return given_up;
 		}
 	}
-	if (r == -EMFILE)
-		return undo_bound(s, &p.frame);
+	if (r == -EMFILE) { /* the memory's fd found no room here: the daemon must not count us as bound */
+		creation_unbind(s, FRAME_BODY(&p.frame, struct wire_bound)->heap);
+		return -EMFILE;
+	}
 	if (r < 0)
 		return r;
 	switch (p.frame.header.status) {

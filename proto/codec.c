@@ -110,6 +110,16 @@ static const struct message calls[OP_CALL_COUNT] = {
 		.answer = ARRAY(wire_map, n, extent, check_walked, check_extent),
 	},
 	[OP_STAT] = {.text = "STAT", .answer = BODY(wire_stat, check_stat)},
+	[OP_REGIONS] = {
+		.text = "REGIONS",
+		.request = BODY(wire_target, check_list),
+		.answer = ARRAY(wire_regions, n, region, check_walked, check_region),
+	},
+	[OP_DETAIL] = {
+		.text = "DETAIL",
+		.request = BODY(wire_target, check_target),
+		.answer = BODY(wire_detail, check_detail),
+	},
 };
 
 static const struct message returning = {

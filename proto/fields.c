@@ -97,6 +97,8 @@ const char *check_entry(const struct frame *f, const void *part)
 		return "unknown mode bits";
 	if (e->state < STATE_LIVE || e->state > STATE_DELETED)
 		return "unknown state";
+	if (e->backing >= BACKING_LAST)
+		return "unknown backing";
 	return e->heap && name_ok_or_empty(e->name) ? NULL : "bad id or name";
 }
 
@@ -108,6 +110,16 @@ const char *check_binding(const struct frame *f, const void *part)
 	if (b->access != ACCESS_READ && b->access != ACCESS_WRITE)
 		return "unknown access";
 	return b->session && label_ok(b->label) ? NULL : "bad session or label";
+}
+
+const char *check_region(const struct frame *f, const void *part)
+{
+	const struct wire_region *r = part;
+
+	(void)f;
+	if (r->attribute >= WIRE_ATTRIBUTES || r->backing >= BACKING_OWN)
+		return "unknown attribute or backing";
+	return r->size && name_ok(r->name) ? NULL : "bad size or name";
 }
 
 const char *check_waiting(const struct frame *f, const void *part)
@@ -141,7 +153,15 @@ const char *check_create(const struct frame *f, const void *part)
 		return "unknown mode or kind";
 	if (c->perm != WIRE_PERM_DEFAULT && !perm_ok(c->perm))
 		return "unknown mode bits";
-	return (c->flags & ~WIRE_CREATE_UNBOUND) || c->pad ? "unknown flag" : NULL;
+	if (c->flags & (WIRE_CREATE_CONFIGURED | WIRE_CREATE_OWN)) {
+		if (c->kind != KIND_REGION || c->mode)
+			return "a region's flag, and no region";
+		if (!(c->flags & WIRE_CREATE_CONFIGURED) != !c->name[0])
+			return "a region with the wrong name";
+	}
+	if (c->flags & (c->flags - 1))
+		return "flags that exclude each other";
+	return (c->flags & ~WIRE_CREATE_ALL) || c->pad ? "unknown flag" : NULL;
 }
 
 const char *check_bind(const struct frame *f, const void *part)
@@ -262,8 +282,8 @@ const char *check_bound(const struct frame *f, const void *part)
 	const struct wire_bound *b = part;
 	bool unbound = b->slot == UINT32_MAX;
 
-	if (!b->heap || b->pad)
-		return "heap 0 or padding";
+	if (!b->heap || b->backing >= BACKING_LAST)
+		return "heap 0 or unknown backing";
 	if (f->header.status != STATUS_OK) /* STATUS_BOUND: only the id */
 		return b->n_runs ? "pages without a binding" : NULL;
 	if (!name_ok_or_empty(b->name))
@@ -294,13 +314,14 @@ const char *check_recall(const struct frame *f, const void *part)
 	return r->urgent > 1 || r->pad ? "bad flag or padding" : NULL;
 }
 
-/* LIST, BINDINGS, WAITERS and MAP answer with the same three fields before their array. */
+/* LIST, BINDINGS, WAITERS, MAP and REGIONS answer with the same three fields before their array. */
 _Static_assert(offsetof(struct wire_list, n) == offsetof(struct wire_bindings, n) &&
 		       offsetof(struct wire_list, n) == offsetof(struct wire_waiters, n) &&
 		       offsetof(struct wire_list, n) == offsetof(struct wire_map, n) &&
 		       sizeof(struct wire_list) == sizeof(struct wire_bindings) &&
 		       sizeof(struct wire_list) == sizeof(struct wire_waiters) &&
-		       sizeof(struct wire_list) == sizeof(struct wire_map),
+		       sizeof(struct wire_list) == sizeof(struct wire_map) &&
+	       sizeof(struct wire_list) == sizeof(struct wire_regions),
 	       "one shape of walk");
 
 const char *check_walked(const struct frame *f, const void *part)
@@ -319,4 +340,38 @@ const char *check_stat(const struct frame *f, const void *part)
 
 	(void)f;
 	return label_ok(s->build) ? NULL : "bad build";
+}
+
+static const char *check_pool(const struct wire_pool *p)
+{
+	for (size_t i = 0; i < WIRE_QUARTERS; i++)
+		if (p->quarter[i] > QUARTER_USED)
+			return "unknown quarter";
+	if (p->pad[0] || p->pad[1] || p->pad[2])
+		return "padding";
+	return p->size == 256 || p->size == 1024 || p->size == 4096 || p->size == 16384 ?
+		       NULL :
+		       "bad pool size";
+}
+
+const char *check_detail(const struct frame *f, const void *part)
+{
+	const struct wire_detail *d = part;
+
+	(void)f;
+	if (!d->heap)
+		return "heap 0";
+	switch (d->kind) {
+	case KIND_PARTITION:
+		return d->n_used <= d->partition.n_blocks &&
+				       d->partition.stride >= d->partition.block_size ?
+			       NULL :
+			       "bad partition";
+	case KIND_REGION:
+		return d->region.attribute < WIRE_ATTRIBUTES ? NULL : "unknown attribute";
+	case KIND_POOL:
+		return check_pool(&d->pool);
+	default:
+		return "unknown kind";
+	}
 }

@@ -17,9 +17,10 @@ check_fn check_hello, check_create, check_bind, check_heap, check_target, check_
 	check_chmod, check_refill, check_free, check_cancel, check_return;
 
 /* The fixed parts of replies and events. */
-check_fn check_welcome, check_bound, check_grant, check_recall, check_walked, check_stat;
+check_fn check_welcome, check_bound, check_grant, check_recall, check_walked, check_stat,
+	check_detail;
 
 /* Elements of arrays; check_entry is also a whole reply. */
-check_fn check_run, check_extent, check_entry, check_binding, check_waiting;
+check_fn check_run, check_extent, check_entry, check_binding, check_waiting, check_region;
 
 #endif

@@ -17,6 +17,7 @@
 #define HEAPD_PROTO_WIRE_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define WIRE_VERSION 1u
@@ -51,6 +52,8 @@ enum wire_op {
 	OP_WAITERS,
 	OP_MAP,
 	OP_STAT,
+	OP_REGIONS,
+	OP_DETAIL,
 	OP_CALL_COUNT,
 
 	/* event socket, client to daemon, no reply */
@@ -132,6 +135,20 @@ enum wire_kind {
 	KIND_LAST
 };
 
+/* what the memory is */
+enum wire_backing {
+	BACKING_MEMORY = 0, /* a memfd of ordinary pages */
+	BACKING_HUGE,       /* a memfd of huge pages; sizes are multiples of one */
+	BACKING_DEVICE,     /* a file or device of the configuration: never read or written unasked */
+	BACKING_OWN,        /* the creator's own memory: heapd keeps only the record of it */
+	BACKING_LAST
+};
+
+/* enum shared_multi_heap_attr */
+#define WIRE_CACHEABLE 0u
+#define WIRE_NON_CACHEABLE 1u
+#define WIRE_ATTRIBUTES 2u
+
 #define WIRE_PERM_DEFAULT UINT32_MAX /* the configured mode bits */
 #define WIRE_GID_DEFAULT UINT32_MAX  /* the caller's own group */
 
@@ -148,6 +165,11 @@ struct wire_create {
 _Static_assert(sizeof(struct wire_create) == 96, "wire layout");
 
 #define WIRE_CREATE_UNBOUND 0x1u /* do not bind the creator (heapctl): EV_BOUND has no fds and slot UINT32_MAX */
+#define WIRE_CREATE_CONFIGURED 0x2u /* KIND_REGION: name is that of a region in heapd.conf, which tells all the rest.
+				       It stays the creator's alone, and the name is no heap's name */
+#define WIRE_CREATE_OWN 0x4u /* KIND_REGION without a name: the creator has the memory itself, size bytes of it. The
+				arena that comes is one page that nobody uses; the binding's statistics are what it is for */
+#define WIRE_CREATE_ALL 0x7u
 
 enum wire_access {
 	ACCESS_READ = 1,  /* an O_RDONLY fd; no pages are granted */
@@ -176,7 +198,7 @@ struct wire_bound {
 	uint32_t access;  /* ACCESS_READ or ACCESS_WRITE: what was given */
 	uint32_t slot;    /* this binding's slot in the session's statistics and control areas */
 	uint32_t n_runs;  /* pages granted at once */
-	uint32_t pad;
+	uint32_t backing; /* enum wire_backing */
 	char name[WIRE_NAME_SIZE];
 	struct wire_run runs[];
 };
@@ -288,7 +310,7 @@ struct wire_entry { /* one heap, for people. Reply to INSPECT; LIST has several 
 	uint64_t size;
 	uint64_t usable;
 	uint64_t used;       /* bytes in blocks, as the holders publish it (bounded by what they hold) */
-	uint64_t high;       /* high-water mark of pages held, in bytes */
+	uint64_t high;       /* high-water mark of pages held, in bytes; of a partition, region or pool: of used */
 	uint64_t granted;    /* bytes of pages held by processes */
 	uint64_t created_ns; /* CLOCK_REALTIME */
 	uint64_t session;    /* of the only process that may use it; 0 for a named heap */
@@ -302,9 +324,11 @@ struct wire_entry { /* one heap, for people. Reply to INSPECT; LIST has several 
 	uint32_t n_parked;   /* requests for pages parked at the daemon */
 	uint32_t bad_frees;
 	uint32_t state;      /* enum wire_state */
-	char name[WIRE_NAME_SIZE];
+	uint32_t backing;    /* enum wire_backing */
+	int32_t pid;         /* of the only process that may use it; 0 for a named heap */
+	char name[WIRE_NAME_SIZE]; /* of a configured region: the region's */
 };
-_Static_assert(sizeof(struct wire_entry) == 168, "wire layout");
+_Static_assert(sizeof(struct wire_entry) == 176, "wire layout");
 
 struct wire_list { /* reply to LIST (request: struct wire_target with only cursor set) */
 	uint64_t cursor; /* for the next call; 0: that was all */
@@ -389,6 +413,68 @@ struct wire_map { /* reply to MAP (request: wire_target, cursor = first page) */
 };
 #define WIRE_MAP_MAX ((WIRE_BODY_MAX - sizeof(struct wire_map)) / sizeof(struct wire_extent))
 
+/* ---- the other interfaces' objects ---- */
+
+struct wire_region { /* one [region] of heapd.conf that the asker may have */
+	char name[WIRE_NAME_SIZE];
+	uint64_t size;      /* bytes */
+	uint32_t attribute; /* WIRE_CACHEABLE … */
+	uint32_t backing;   /* as configured: BACKING_HUGE may still become BACKING_MEMORY */
+};
+_Static_assert(sizeof(struct wire_region) == 80, "wire layout");
+
+struct wire_regions { /* reply to REGIONS (request: struct wire_target with only cursor set); in the file's order */
+	uint64_t cursor; /* for the next call; 0: that was all */
+	uint32_t n;
+	uint32_t pad;
+	struct wire_region region[];
+};
+_Static_assert(sizeof(struct wire_regions) == 16, "wire layout");
+#define WIRE_REGIONS_MAX ((WIRE_BODY_MAX - sizeof(struct wire_regions)) / sizeof(struct wire_region))
+
+struct wire_partition {
+	uint64_t block_size; /* bytes, as asked */
+	uint64_t stride;     /* from one block to the next */
+	uint32_t n_blocks;
+	uint32_t ptno;
+};
+_Static_assert(sizeof(struct wire_partition) == 24, "wire layout");
+
+struct wire_place { /* where a region stands in its process's multi-heap */
+	uint64_t addr;      /* in the process */
+	uint64_t size;      /* bytes that are handed out */
+	uint32_t attribute;
+	uint32_t order;     /* 0: tried first among those of the attribute */
+};
+_Static_assert(sizeof(struct wire_place) == 24, "wire layout");
+
+/*
+ * The quarters of a pool. Node 0 is the whole pool, the quarters of node i are 4 * i + 1 … 4 * i + 4;
+ * the last level has 64 bytes.
+ */
+#define WIRE_QUARTERS 341 /* 1 + 4 + 16 + 64 + 256: 16384 bytes */
+enum wire_quarter { QUARTER_NONE, QUARTER_FREE, QUARTER_SPLIT, QUARTER_USED }; /* NONE: part of a larger one */
+
+struct wire_pool {
+	uint32_t size;    /* bytes: 256, 1024, 4096 or 16384 */
+	uint32_t n_used;  /* blocks */
+	uint8_t quarter[WIRE_QUARTERS]; /* enum wire_quarter; a smaller pool uses the first of them */
+	uint8_t pad[3];
+};
+_Static_assert(sizeof(struct wire_pool) == 352, "wire layout");
+
+struct wire_detail { /* reply to DETAIL (request: struct wire_target); a heap or segment: STATUS_INVALID */
+	uint64_t heap;
+	uint32_t kind;   /* enum wire_kind: which of these: */
+	uint32_t n_used; /* blocks in use, of a partition or pool */
+	union {
+		struct wire_partition partition;
+		struct wire_place region;
+		struct wire_pool pool;
+	};
+};
+_Static_assert(sizeof(struct wire_detail) == 368, "wire layout");
+
 struct wire_stat { /* the daemon's own figures */
 	uint64_t uptime_ns;
 	uint64_t requests;
@@ -431,19 +517,39 @@ struct wire_control {
 };
 _Static_assert(sizeof(struct wire_control) == 64, "a cache line each");
 
+/*
+ * The blocks of a partition that nobody has: a stack of block numbers, changed by the client as one
+ * 16-byte value. The links are elsewhere, private to the client; the daemon looks at n_free alone.
+ */
+struct wire_vacant {
+	uint64_t tag;    /* another one after each change */
+	uint32_t top;
+	uint32_t n_free;
+};
+_Static_assert(sizeof(struct wire_vacant) == 16, "one exchange");
+
 #define WIRE_STATS_WAITERS 16
 
 struct wire_stats {
-	uint64_t used;      /* bytes in handed-out blocks */
+	uint64_t used;      /* bytes in handed-out blocks; a partition's are told by .vacant */
 	uint64_t large;     /* of them in page runs */
 	uint64_t high;      /* high-water mark of used */
 	uint32_t n_waiters;
 	uint32_t bad_frees;
-	struct wire_bucket bucket[WIRE_BUCKETS];
-	struct wire_waiter waiter[WIRE_STATS_WAITERS]; /* the first ones in order */
-	uint8_t pad[1024 - 32 - WIRE_BUCKETS * 32 - WIRE_STATS_WAITERS * 24];
+	union {
+		struct { /* heaps and regions */
+			struct wire_bucket bucket[WIRE_BUCKETS];
+			struct wire_waiter waiter[WIRE_STATS_WAITERS]; /* the first ones in order */
+		};
+		struct wire_partition partition;
+		struct wire_pool pool;
+	};
+	struct wire_place place; /* of a region */
+	uint8_t pad[1024 - 32 - WIRE_BUCKETS * 32 - WIRE_STATS_WAITERS * 24 - 24 - 16];
+	struct wire_vacant vacant; /* of a partition, in a cache line of its own */
 };
 _Static_assert(sizeof(struct wire_stats) == 1024, "four a page");
+_Static_assert(offsetof(struct wire_stats, vacant) == 1008, "aligned for a 16-byte exchange");
 
 #define WIRE_SLOTS 16384u
 

@@ -342,7 +342,7 @@ static const struct change bad[] = {
 	SET(REPLY(OP_BIND), wire_bound, access, ACCESS_BEST),
 	SET(REPLY(OP_BIND), wire_bound, slot, UINT32_MAX), /* with pages and an fd */
 	SET(REPLY(OP_BIND), wire_bound, n_runs, 1),
-	SET(REPLY(OP_BIND), wire_bound, pad, 1),
+	SET(REPLY(OP_BIND), wire_bound, backing, BACKING_LAST),
 	BYTE(REPLY(OP_BIND), wire_bound, name, 2, ' '),
 	BYTE(REPLY(OP_BIND), wire_bound, name, 63, 'x'),
 	ITEM(REPLY(OP_BIND), wire_bound, wire_run, n, 0),
