@@ -389,6 +389,7 @@ static void react(int i)
 	for (uint32_t k = 0; k < m.n_pages; k++)
 		if (m.owner[k] == i)
 			m.unread[k] = false;
+	serve_own(i); /* what came with a grant is theirs before a later recall is read */
 	if (m.recall[i].pending)
 		answer(i);
 	serve_own(i);
