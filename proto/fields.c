@@ -10,7 +10,6 @@
 
 #include "proto/codec.h"
 
-
 static bool all_zero(const char *bytes, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -318,10 +317,11 @@ const char *check_recall(const struct frame *f, const void *part)
 _Static_assert(offsetof(struct wire_list, n) == offsetof(struct wire_bindings, n) &&
 		       offsetof(struct wire_list, n) == offsetof(struct wire_waiters, n) &&
 		       offsetof(struct wire_list, n) == offsetof(struct wire_map, n) &&
+		       offsetof(struct wire_list, n) == offsetof(struct wire_regions, n) &&
 		       sizeof(struct wire_list) == sizeof(struct wire_bindings) &&
 		       sizeof(struct wire_list) == sizeof(struct wire_waiters) &&
 		       sizeof(struct wire_list) == sizeof(struct wire_map) &&
-	       sizeof(struct wire_list) == sizeof(struct wire_regions),
+		       sizeof(struct wire_list) == sizeof(struct wire_regions),
 	       "one shape of walk");
 
 const char *check_walked(const struct frame *f, const void *part)
@@ -349,9 +349,9 @@ static const char *check_pool(const struct wire_pool *p)
 			return "unknown quarter";
 	if (p->pad[0] || p->pad[1] || p->pad[2])
 		return "padding";
-	return p->size == 256 || p->size == 1024 || p->size == 4096 || p->size == 16384 ?
-		       NULL :
-		       "bad pool size";
+	return p->size == 256 || p->size == 1024 || p->size == 4096 || p->size == 16384
+		       ? NULL
+		       : "bad pool size";
 }
 
 const char *check_detail(const struct frame *f, const void *part)
@@ -364,9 +364,9 @@ const char *check_detail(const struct frame *f, const void *part)
 	switch (d->kind) {
 	case KIND_PARTITION:
 		return d->n_used <= d->partition.n_blocks &&
-				       d->partition.stride >= d->partition.block_size ?
-			       NULL :
-			       "bad partition";
+				       d->partition.stride >= d->partition.block_size
+			       ? NULL
+			       : "bad partition";
 	case KIND_REGION:
 		return d->region.attribute < WIRE_ATTRIBUTES ? NULL : "unknown attribute";
 	case KIND_POOL:

@@ -96,6 +96,14 @@ static void read_array(const struct frame *f, size_t element)
 	MUST(sizeof(*l) + (uint64_t)l->n * element == f->header.length);
 }
 
+static void read_detail(const struct wire_detail *d)
+{
+	MUST(d->heap);
+	for (size_t i = 0; d->kind == KIND_POOL && i < WIRE_QUARTERS; i++)
+		MUST(d->pool.quarter[i] <= QUARTER_USED);
+	MUST(d->kind != KIND_PARTITION || d->n_used <= d->partition.n_blocks);
+}
+
 static void read_answer(const struct frame *f)
 {
 	const struct wire_bound *bound = FRAME_BODY(f, const struct wire_bound);
@@ -131,6 +139,12 @@ static void read_answer(const struct frame *f)
 		break;
 	case OP_MAP | WIRE_REPLY:
 		read_array(f, sizeof(struct wire_extent));
+		break;
+	case OP_REGIONS | WIRE_REPLY:
+		read_array(f, sizeof(struct wire_region));
+		break;
+	case OP_DETAIL | WIRE_REPLY:
+		read_detail(FRAME_BODY(f, const struct wire_detail));
 		break;
 	default:
 		break;

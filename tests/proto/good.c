@@ -8,11 +8,12 @@
 const uint16_t good_ops[] = {
 	OP_HELLO, OP_PING, OP_CREATE, OP_BIND, OP_UNBIND, OP_DELETE, OP_REFILL, OP_FREE, OP_CANCEL,
 	OP_INQUIRE, OP_CHMOD, OP_LIST, OP_INSPECT, OP_BINDINGS, OP_WAITERS, OP_MAP, OP_STAT,
+	OP_REGIONS, OP_DETAIL,
 	OP_HELLO | WIRE_REPLY, OP_PING | WIRE_REPLY, OP_CREATE | WIRE_REPLY, OP_BIND | WIRE_REPLY,
 	OP_UNBIND | WIRE_REPLY, OP_DELETE | WIRE_REPLY, OP_REFILL | WIRE_REPLY, OP_FREE | WIRE_REPLY,
 	OP_CANCEL | WIRE_REPLY, OP_INQUIRE | WIRE_REPLY, OP_CHMOD | WIRE_REPLY, OP_LIST | WIRE_REPLY,
 	OP_INSPECT | WIRE_REPLY, OP_BINDINGS | WIRE_REPLY, OP_WAITERS | WIRE_REPLY, OP_MAP | WIRE_REPLY,
-	OP_STAT | WIRE_REPLY,
+	OP_STAT | WIRE_REPLY, OP_REGIONS | WIRE_REPLY, OP_DETAIL | WIRE_REPLY,
 	OP_RETURN,
 	EV_BOUND, EV_GRANT, EV_RECALL, EV_DELETED, EV_FREE,
 };
@@ -123,9 +124,9 @@ static void good_target(struct frame *f, uint16_t op)
 {
 	struct wire_target *b = frame_init(f, op, 1, 0, sizeof(*b));
 
-	if (op != OP_LIST)
+	if (op != OP_LIST && op != OP_REGIONS)
 		name_copy(b->name, "pool");
-	if (op != OP_DELETE && op != OP_INSPECT)
+	if (op != OP_DELETE && op != OP_INSPECT && op != OP_DETAIL)
 		b->cursor = 7;
 }
 
@@ -196,7 +197,7 @@ static struct wire_entry good_entry(void)
 	};
 }
 
-/* LIST, BINDINGS, WAITERS, MAP: the walk's three fields, then two elements. */
+/* LIST, BINDINGS, WAITERS, MAP, REGIONS: the walk's three fields, then two elements. */
 static void *good_walked(struct frame *f, uint16_t op, size_t element)
 {
 	struct wire_list *b = frame_init(f, op, 1, 0, sizeof(*b) + TWO * element);
@@ -251,6 +252,31 @@ static void good_stat(struct frame *f)
 	*s = (struct wire_stat){.heaps = 1, .pid = 1, .build = "0.1.0"};
 }
 
+static void good_regions(struct frame *f)
+{
+	struct wire_region *r = good_walked(f, OP_REGIONS | WIRE_REPLY, sizeof(*r));
+
+	r[0] = (struct wire_region){.name = "fast", .size = 4096};
+	r[1] = (struct wire_region){
+		.name = "dma",
+		.size = 16384,
+		.attribute = WIRE_NON_CACHEABLE,
+		.backing = BACKING_DEVICE,
+	};
+}
+
+static void good_detail(struct frame *f)
+{
+	struct wire_detail *d = frame_init(f, OP_DETAIL | WIRE_REPLY, 1, 0, sizeof(*d));
+
+	*d = (struct wire_detail){
+		.heap = 9,
+		.kind = KIND_PARTITION,
+		.n_used = 5,
+		.partition = {.block_size = 40, .stride = 48, .n_blocks = 5, .ptno = 1},
+	};
+}
+
 static void good_return(struct frame *f)
 {
 	struct wire_return *b =
@@ -297,6 +323,8 @@ void good_frame(struct frame *f, uint16_t op)
 		return good_heap(f, op);
 	case OP_DELETE:
 	case OP_LIST:
+	case OP_REGIONS:
+	case OP_DETAIL:
 	case OP_INSPECT:
 	case OP_BINDINGS:
 	case OP_WAITERS:
@@ -328,6 +356,10 @@ void good_frame(struct frame *f, uint16_t op)
 		return good_map(f);
 	case OP_STAT | WIRE_REPLY:
 		return good_stat(f);
+	case OP_REGIONS | WIRE_REPLY:
+		return good_regions(f);
+	case OP_DETAIL | WIRE_REPLY:
+		return good_detail(f);
 	case OP_RETURN:
 		return good_return(f);
 	case EV_RECALL:

@@ -268,7 +268,9 @@ static const struct change bad[] = {
 	SET(OP_CREATE, wire_create, kind, KIND_SEGMENT), /* without WIRE_MODE_SINGLE */
 	SET(OP_CREATE, wire_create, perm, 0100),
 	SET(OP_CREATE, wire_create, perm, 01000),
-	SET(OP_CREATE, wire_create, flags, 2),
+	SET(OP_CREATE, wire_create, flags, WIRE_CREATE_CONFIGURED), /* of a heap */
+	SET(OP_CREATE, wire_create, flags, WIRE_CREATE_OWN),
+	SET(OP_CREATE, wire_create, flags, WIRE_CREATE_ALL + 1),
 	SET(OP_CREATE, wire_create, pad, 1),
 
 	BAD_NAME(OP_BIND, wire_bind),
@@ -295,6 +297,11 @@ static const struct change bad[] = {
 	SET(OP_DELETE, wire_target, cursor, 1),
 	SET(OP_INSPECT, wire_target, cursor, 1),
 	SET(OP_LIST, wire_target, heap, 9),
+	SET(OP_REGIONS, wire_target, heap, 9),
+	BYTE(OP_REGIONS, wire_target, name, 0, 'p'),
+	BAD_NAME(OP_DETAIL, wire_target),
+	SET(OP_DETAIL, wire_target, heap, 9),
+	SET(OP_DETAIL, wire_target, cursor, 1),
 	BYTE(OP_LIST, wire_target, name, 0, 'p'),
 	BYTE(OP_LIST, wire_target, name, 63, 'p'),
 
@@ -394,6 +401,22 @@ static const struct change bad[] = {
 	ITEM(REPLY(OP_MAP), wire_map, wire_extent, n, UINT32_MAX),
 	BYTE(REPLY(OP_STAT), wire_stat, build, 1, 0x1b),
 	BYTE(REPLY(OP_STAT), wire_stat, build, 31, 'x'),
+	SET(REPLY(OP_INSPECT), wire_entry, backing, BACKING_LAST),
+
+	SET(REPLY(OP_REGIONS), wire_regions, n, 1),
+	SET(REPLY(OP_REGIONS), wire_regions, pad, 1),
+	ITEM(REPLY(OP_REGIONS), wire_regions, wire_region, size, 0),
+	ITEM(REPLY(OP_REGIONS), wire_regions, wire_region, attribute, WIRE_ATTRIBUTES),
+	ITEM(REPLY(OP_REGIONS), wire_regions, wire_region, backing, BACKING_OWN), /* of no file */
+	ITEM(REPLY(OP_REGIONS), wire_regions, wire_region, name[0], 0),
+	ITEM(REPLY(OP_REGIONS), wire_regions, wire_region, name[63], 'x'),
+	SET(REPLY(OP_DETAIL), wire_detail, heap, 0),
+	SET(REPLY(OP_DETAIL), wire_detail, kind, KIND_HEAP),
+	SET(REPLY(OP_DETAIL), wire_detail, kind, KIND_SEGMENT),
+	SET(REPLY(OP_DETAIL), wire_detail, kind, KIND_LAST),
+	SET(REPLY(OP_DETAIL), wire_detail, kind, KIND_POOL), /* of 40 bytes */
+	SET(REPLY(OP_DETAIL), wire_detail, n_used, 6),
+	SET(REPLY(OP_DETAIL), wire_detail, partition.stride, 39),
 };
 
 static const struct change fine[] = {
@@ -427,6 +450,10 @@ static const struct change fine[] = {
 	SET(EV_RECALL, wire_recall, urgent, 0),
 	SET(EV_RECALL, wire_recall, want, 0),
 	BYTE(REPLY(OP_STAT), wire_stat, build, 1, 0xc3),
+	SET(REPLY(OP_BIND), wire_bound, backing, BACKING_OWN),
+	SET(OP_REGIONS, wire_target, cursor, UINT64_MAX),
+	ITEM(REPLY(OP_REGIONS), wire_regions, wire_region, backing, BACKING_HUGE),
+	SET(REPLY(OP_DETAIL), wire_detail, n_used, 0),
 };
 
 static void store(uint8_t *at, size_t size, uint64_t value)
@@ -599,6 +626,59 @@ static void test_error_with_body(void **state)
 	expect_good(&f, "an error that names its heap");
 }
 
+static void test_regions_are_created(void **state)
+{
+	struct frame f;
+	struct wire_create *c;
+
+	(void)state;
+	good_frame(&f, OP_CREATE);
+	c = FRAME_BODY(&f, struct wire_create);
+	c->kind = KIND_REGION;
+	c->mode = 0;
+	c->flags = WIRE_CREATE_CONFIGURED;
+	expect_good(&f, "a configured region");
+	c->mode = WIRE_MODE_PRIO;
+	expect_bad(&f, "a configured region with a mode");
+	c->mode = 0;
+	c->flags |= WIRE_CREATE_OWN;
+	expect_bad(&f, "a configured region of its own memory");
+	c->flags = WIRE_CREATE_OWN;
+	expect_bad(&f, "own memory with a name");
+	memset(c->name, 0, sizeof(c->name));
+	expect_good(&f, "own memory");
+	c->flags = WIRE_CREATE_OWN | WIRE_CREATE_UNBOUND;
+	expect_bad(&f, "own memory, unbound");
+	c->flags = WIRE_CREATE_CONFIGURED;
+	expect_bad(&f, "a configured region without a name");
+}
+
+static void test_details(void **state)
+{
+	struct frame f;
+	struct wire_detail *d;
+
+	(void)state;
+	good_frame(&f, REPLY(OP_DETAIL));
+	d = FRAME_BODY(&f, struct wire_detail);
+	*d = (struct wire_detail){.heap = 9, .kind = KIND_REGION, .region = {.size = 64}};
+	expect_good(&f, "a region");
+	d->region.attribute = WIRE_ATTRIBUTES;
+	expect_bad(&f, "a region of an unknown attribute");
+	*d = (struct wire_detail){.heap = 9, .kind = KIND_POOL, .pool = {.size = 16384}};
+	expect_good(&f, "a pool");
+	d->pool.quarter[WIRE_QUARTERS - 1] = QUARTER_USED;
+	expect_good(&f, "a used quarter");
+	d->pool.quarter[WIRE_QUARTERS - 1] = QUARTER_USED + 1;
+	expect_bad(&f, "an unknown quarter");
+	d->pool.quarter[WIRE_QUARTERS - 1] = QUARTER_NONE;
+	d->pool.size = 512;
+	expect_bad(&f, "a pool of 512 bytes");
+	d->pool.size = 256;
+	d->pool.pad[2] = 1;
+	expect_bad(&f, "padding");
+}
+
 static void test_label_holds_31(void **state)
 {
 	struct frame f;
@@ -629,6 +709,8 @@ int main(void)
 		cmocka_unit_test(test_other_versions),
 		cmocka_unit_test(test_bound_without_fd),
 		cmocka_unit_test(test_error_with_body),
+		cmocka_unit_test(test_regions_are_created),
+		cmocka_unit_test(test_details),
 		cmocka_unit_test(test_label_holds_31),
 	};
 
