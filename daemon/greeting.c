@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include "config-heapd.h"
 #include "daemon/ops.h"
+#include "daemon/passing.h"
 
 static struct wire_welcome *welcome_init(const struct peer *p, struct frame *f, uint32_t id,
 					 uint32_t status)
@@ -48,6 +49,7 @@ static int open_events(struct peer *p, int *theirs)
 	/* Blocking or not is the client's choice on its end; we never wait (MSG_DONTWAIT). */
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		return -errno;
+	p->event_wary = passing_forbid_early(fds[0]);
 	p->event_fd = fds[0];
 	*theirs = fds[1];
 	return loop_io_new(&p->event_io, p->peers->loop, p->event_fd, LOOP_READ, peer_on_event, p);
