@@ -34,12 +34,15 @@ struct kept {
 	struct charge charge;
 };
 
-/* The descriptor is left open until the process ends; whether there is memory to note it changes nothing of that. */
+/*
+ * Left open until the process ends, but its peer sees the end of it, and can send no more. Whether
+ * there is memory to note it changes nothing of that.
+ */
 static void keep(struct peers *ps, int *fd, uid_t uid)
 {
 	struct kept *k = calloc(1, sizeof(*k));
 
-	(void)take_fd(fd);
+	(void)shutdown(take_fd(fd), SHUT_RDWR);
 	if (!k)
 		return;
 	(void)charge_take(&k->charge, &ps->world->accounts, uid, RESOURCE_SESSIONS, 1);
