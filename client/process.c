@@ -4,6 +4,7 @@
 #include "client/process.h"
 
 #include "client/multi_heap.h"
+#include "client/pool.h"
 #include "client/registry.h"
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -26,6 +27,7 @@ static void after_fork_in_child(void)
 	heap_table_init();
 	registry_forget();
 	multi_heap_forget();
+	pool_reset();
 	epoch_begin();
 }
 
@@ -35,6 +37,7 @@ static void set_up(void)
 	heap_table_init();
 	registry_init();
 	multi_heap_forget();
+	pool_reset();
 	session_set_handler(&heap_session_handler);
 	once_result = epoch_init();
 	if (once_result == 0)
