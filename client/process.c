@@ -4,8 +4,8 @@
 #include "client/process.h"
 
 #include "client/multi_heap.h"
-#include "client/pool.h"
 #include "client/partitions.h"
+#include "client/pool.h"
 #include "client/registry.h"
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
