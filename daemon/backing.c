@@ -52,7 +52,6 @@ static int open_huge(struct commit_job *job, uint32_t *kind, const struct arena_
 		return STATUS_NO_MEMORY;
 	}
 	*kind = BACKING_MEMORY;
-	job->size = align_up(job->size, max_u64(huge_page, HW_PAGE_SIZE));
 	return open_memory(job, wish->name, wish->lock);
 }
 

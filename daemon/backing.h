@@ -2,9 +2,10 @@
  * backing.h: what an arena's memory is made of
  *
  * Model: a commit_job that is given its file (memory, huge pages) or its device, and its size; the
- * commit does the rest. Huge pages come from a pool of their own that may be empty, as a rule only
- * found out by the commit: where the configuration allows it, the job is then given ordinary
- * memory, and committed again. Its size stays as it was: rounded up to huge pages.
+ * commit does the rest. Huge pages come from a pool of their own. That a machine has none of that
+ * size shows at once, that the pool is empty only in the commit: where the configuration allows it,
+ * the job is then given ordinary memory, and committed again. Its size stays as it was by then:
+ * rounded up to huge pages.
  *
  * What it is not: it commits nothing, and charges nobody.
  */
