@@ -57,9 +57,10 @@ struct shared_multi_heap_region {
  *                eight regions of an attribute are configured
  * -EDQUOT        a quota of this user
  * -EMFILE        this process or the daemon is out of file descriptors
+ * -EOPNOTSUPP    a configured device is not there, or is smaller than its region; heapd's log says why
  * -ECONNREFUSED  no daemon
  * -EPROTONOSUPPORT  a daemon of another protocol version
- * and what mapping a configured device gives. heapclient_problem() names the region.
+ * and what the kernel says when a configured device is mapped. heapclient_problem() names the region.
  */
 int shared_multi_heap_pool_init(void);
 
@@ -113,9 +114,10 @@ void shared_multi_heap_free(void *block);
  * Blocks: asks the daemon. Not real-time.
  *
  * 0
- * -EINVAL        region NULL; attr out of bound; size 0, above the daemon's limit, or too small to
- *                hold a whole page of the allocator (512 bytes, aligned); the end lies beyond the
- *                address space; it overlaps a region of the pool; no pool in this process
+ * -EINVAL        region NULL; attr out of bound; size 0; of heapd's memory: more than the daemon's
+ *                limit; of the caller's: no whole page of the allocator in it (512 bytes, aligned), the
+ *                end beyond the address space, or it overlaps a region of the pool; no pool in this
+ *                process
  * -ENOMEM        eight regions of that attribute are there; or the machine has not that much memory,
  *                or this process no room for it
  * -EDQUOT        a quota of this user

@@ -75,7 +75,7 @@ static void test_two_sizes_in_4_kib(void **state)
 
 	/* to the last byte, of any size */
 	for (uint64_t size = 16; size <= 4096; size *= 2) {
-		uintptr_t block[256];
+		uintptr_t block[256 + 1];
 		size_t n = 0;
 
 		while ((block[n] = alloc(CACHED, 1, size)))
