@@ -111,7 +111,7 @@ int heap_new(struct heap **out, struct heaps *hs, const struct heap_facts *facts
 	h->n_pages = (uint32_t)((*arena)->job.size / HW_PAGE_SIZE);
 	TAILQ_INIT(&h->bindings);
 	TAILQ_INIT(&h->queue);
-	if (facts->kind != KIND_SEGMENT)
+	if (facts->kind != KIND_SEGMENT && (*arena)->backing != BACKING_OWN)
 		r = make_pages(h);
 	if (r < 0) {
 		free(h);

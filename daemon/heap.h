@@ -17,8 +17,8 @@
  * it does not hold all pages of the heap: its page may complete a run of which the daemon or
  * another process has the rest, and nobody but the daemon can put them together.
  *
- * Segments, and bindings for reading, hold no pages. A private heap (no name) is one session's and
- * ends with its binding. A deleted heap grants nothing and ends with its last binding.
+ * Segments, records of a process's own memory, and bindings for reading, hold no pages. A private
+ * heap (no name, or that of a region) is one session's and ends with its binding. A deleted heap grants nothing and ends with its last binding.
  * Bounds: a call handles the runs of one frame; it walks the queue only if something may fit, the
  * bindings only if somebody joined or left the queue, was granted pages, or answered a recall. The
  * pages of orphans come back in pieces (heaps_work). Blocking: never.
@@ -43,7 +43,7 @@ struct heap_facts { /* plain data */
 	uint32_t perm;
 	uid_t uid;
 	gid_t gid;
-	char name[WIRE_NAME_SIZE];
+	char name[WIRE_NAME_SIZE]; /* of a private one: empty, or a configured region's; not a heap's name */
 };
 
 struct heap {
@@ -126,7 +126,21 @@ static inline bool heap_has_pages(const struct heap *h)
 
 static inline bool heap_is_private(const struct heap *h)
 {
-	return h->facts.name[0] == '\0';
+	return h->facts.session != 0;
+}
+
+/* A partition, region or pool: part of an allocator inside the one process that has it. */
+static inline bool heap_is_part(const struct heap *h)
+{
+	return h->facts.kind >= KIND_PARTITION;
+}
+
+/* Bytes that can be had of it: of the arena, but of a process's own memory what the process has. */
+static inline uint64_t heap_usable(const struct heap *h)
+{
+	if (h->arena->backing == BACKING_OWN)
+		return align_up(h->facts.size, HW_PAGE_SIZE);
+	return (uint64_t)h->n_pages * HW_PAGE_SIZE;
 }
 
 /* ---- bindings ---- */

@@ -21,6 +21,7 @@ void world_init(struct world *w, struct committer *c, struct config *config,
 	*w = (struct world){.committer = c, .wake = on_wake, .ctx = ctx, .started_ns = now_ns()};
 	config_move(&w->config, config);
 	accounts_init(&w->accounts, &w->config);
+	devices_init(&w->devices);
 	namespace_init(&w->names);
 	heaps_init(&w->heaps, w->config.recall_ns, wake, w);
 	TAILQ_INIT(&w->sessions);

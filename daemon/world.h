@@ -18,6 +18,7 @@ struct world {
 	struct config config;
 	struct committer *committer; /* not ours */
 	struct accounts accounts;
+	struct devices devices;
 	struct namespace names;
 	struct heaps heaps;
 	TAILQ_HEAD(, session) sessions, ended;

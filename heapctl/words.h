@@ -15,7 +15,7 @@
 const char *kind_text(uint32_t kind);     /* "heap", "segment", ... "?" */
 const char *state_text(uint32_t state);   /* "live", "committing", "deleted", "?" */
 const char *backing_text(uint32_t backing); /* "memory", "huge", "device", "own", "?" */
-const char *attribute_text(uint32_t attribute); /* "cacheable", "non-cacheable", "?" */
+const char *attribute_text(uint32_t attribute); /* "cacheable", "noncacheable", "?" */
 const char *access_text(uint32_t access); /* "r", "rw", "-" */
 
 /* The H_* bits: "fifo", "prio,shared", "fifo,single,dma". */

@@ -1,0 +1,545 @@
+/*
+ * Story: the shared multi-heap of a process, sentence by sentence
+ *
+ * Regions of heapd.conf are it_multiheap_regions.c, the hot paths it_multiheap_hotpath.c.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include "tests/story/multiheap.h"
+
+#define BYTES 65536
+
+/* An actor with a pool and nothing in it. */
+static struct lane *lane_with_pool(void)
+{
+	struct lane *l = lane_new();
+
+	EXPECT(0, do_pool_init(l));
+	return l;
+}
+
+static void nothing_before_init(void)
+{
+	struct lane *l = lane_new();
+
+	heapd_start("");
+	own_memory(l, 0, BYTES, false);
+	EXPECT(-EINVAL, do_add_own(l, CACHED, 0, 0, BYTES));
+	EXPECT(-EINVAL, do_add(l, CACHED, 1, BYTES));
+	EXPECT(-EINVAL, do_take(l, 2, CACHED, 64));
+	EXPECT(-EINVAL, do_take_aligned(l, 2, CACHED, 64, 64));
+	EXPECT(0, do_give(l, 0));
+	assert_int_equal(0, watch_stat().heaps_total);
+
+	EXPECT(0, do_pool_init(l));
+	EXPECT(-EALREADY, do_pool_init(l));
+	EXPECT(-ENOMEM, do_take(l, 2, CACHED, 64)); /* there is no region yet */
+	EXPECT(0, do_add_own(l, CACHED, 0, 0, BYTES));
+	EXPECT(0, do_take(l, 2, CACHED, 64));
+	EXPECT(-EALREADY, do_pool_init(l));
+	EXPECT(0, do_take(l, 3, CACHED, 64)); /* and nothing was lost */
+}
+
+static void no_daemon(void)
+{
+	struct lane *l = lane_new();
+
+	EXPECT(-ECONNREFUSED, do_pool_init(l));
+	assert_non_null(strstr(last_problem(l).text, story_socket()));
+	EXPECT(-EINVAL, do_add(l, CACHED, 1, BYTES));
+	heapd_start("");
+	EXPECT(0, do_pool_init(l));
+	assert_string_equal("", last_problem(l).text);
+}
+
+static void what_add_refuses(void)
+{
+	struct lane *l;
+	struct wire_entry seen[REGIONS_SEEN];
+
+	heapd_start("[heaps]\nmax_size = 1M\n");
+	l = lane_with_pool();
+	own_memory(l, 0, BYTES, false);
+	EXPECT(-EINVAL, do_add_null(l));
+	EXPECT(-EINVAL, do_add_own(l, MAX_SHARED_MULTI_HEAP_ATTR, 0, 0, BYTES));
+	EXPECT(-EINVAL, do_add(l, MAX_SHARED_MULTI_HEAP_ATTR, 1, BYTES));
+	EXPECT(-EINVAL, do_add_own(l, UINT32_MAX, 0, 0, BYTES));
+	EXPECT(-EINVAL, do_add_own(l, CACHED, 0, 0, 0));
+	EXPECT(-EINVAL, do_add(l, CACHED, 1, 0));
+	EXPECT(-EINVAL, do_add_own(l, CACHED, 0, 0, 500));   /* too small to hold anything */
+	EXPECT(-EINVAL, do_add_own(l, CACHED, 0, 8, 1000));
+	EXPECT(-EINVAL, do_add_own(l, CACHED, 0, 0, SIZE_MAX));
+	EXPECT(-EINVAL, do_add(l, CACHED, 1, 2 << 20));      /* above the daemon's limit */
+	assert_int_equal(0, watch_regions(seen));
+
+	EXPECT(0, do_add_own(l, CACHED, 0, 4096, 8192));
+	EXPECT(-EINVAL, do_add_own(l, CACHED, 0, 4096, 8192)); /* overlaps */
+	EXPECT(-EINVAL, do_add_own(l, UNCACHED, 0, 0, 4097));
+	EXPECT(-EINVAL, do_add_own(l, UNCACHED, 0, 12287, 4096));
+	EXPECT(-EINVAL, do_add_own(l, UNCACHED, 0, 0, BYTES));
+	EXPECT(0, do_add_own(l, UNCACHED, 0, 0, 4096));
+	EXPECT(0, do_add_own(l, UNCACHED, 0, 12288, 4096));
+	EXPECT(0, do_add(l, CACHED, 1, 1));
+	EXPECT(-EINVAL, do_add_own(l, CACHED, 1, 0, 4096)); /* all of the page is in it */
+	assert_int_equal(4, watch_regions(seen));
+}
+
+static void a_ninth_of_an_attribute(void)
+{
+	struct lane *l;
+	struct wire_entry seen[REGIONS_SEEN];
+
+	heapd_start("");
+	l = lane_with_pool();
+	own_memory(l, 0, 16 * 4096, false);
+	for (unsigned i = 0; i < 16; i++) {
+		unsigned attr = i < 8 ? UNCACHED : CACHED;
+
+		if (i % 2)
+			EXPECT(0, do_add(l, attr, 1, 4096));
+		else
+			EXPECT(0, do_add_own(l, attr, 0, i * 4096, 4096));
+		if (i == 7)
+			EXPECT(-ENOMEM, do_add(l, UNCACHED, 1, 4096));
+	}
+	EXPECT(-ENOMEM, do_add_own(l, UNCACHED, 0, 4096, 4096));
+	EXPECT(-ENOMEM, do_add_own(l, CACHED, 0, 4096, 4096));
+	assert_int_equal(16, watch_regions(seen));
+	for (int i = 0; i < 8; i++) {
+		EXPECT(0, do_take(l, 20 + i, UNCACHED, 4096));
+		EXPECT(0, do_take(l, 30 + i, CACHED, 4096));
+	}
+	EXPECT(-ENOMEM, do_take(l, 40, UNCACHED, 16));
+	EXPECT(-ENOMEM, do_take(l, 40, CACHED, 16));
+}
+
+/* Zephyr's own example: a 4 KiB region, 0x40 and 0x80 bytes of it. */
+static void a_small_region_serves_two_sizes(void)
+{
+	struct lane *l;
+
+	heapd_start("");
+	l = lane_with_pool();
+	own_memory(l, 0, 4096, false);
+	EXPECT(0, do_add_own(l, CACHED, 0, 0, 4096));
+	EXPECT(0, do_add(l, UNCACHED, 1, 4096));
+	for (unsigned attr = CACHED; attr <= UNCACHED; attr++) {
+		EXPECT(0, do_take(l, 2, attr, 0x40));
+		EXPECT(0, do_take(l, 3, attr, 0x80));
+		assert_true(lies_in(l, 2, (int)attr, 4096));
+		assert_true(lies_in(l, 3, (int)attr, 4096));
+		EXPECT(0, fill_block(l, 2, 0x40));
+		EXPECT(0, fill_block(l, 3, 0x80));
+		EXPECT(0, check_block(l, 2, 2, 0x40));
+		EXPECT(0, do_give(l, 2));
+		EXPECT(0, do_give(l, 3));
+	}
+	/* every byte of it can be had */
+	EXPECT(0, do_take(l, 4, CACHED, 4096));
+	EXPECT(0, do_take(l, 5, UNCACHED, 4096));
+}
+
+/* The pool's bookkeeping is elsewhere: memory that nobody can touch is as good. */
+static void the_memory_is_never_touched(void)
+{
+	struct lane *l;
+
+	heapd_start("");
+	l = lane_with_pool();
+	own_memory(l, 0, BYTES, false);
+	own_memory(l, 1, BYTES, true);
+	EXPECT(0, do_add_own(l, CACHED, 0, 24, BYTES - 100));
+	EXPECT(0, do_add_own(l, UNCACHED, 1, 0, BYTES));
+	for (unsigned attr = CACHED; attr <= UNCACHED; attr++) {
+		for (int i = 0; i < 200; i++)
+			EXPECT(0, do_take_aligned(l, 10 + i, attr, 1u << (i % 8), 1 + 3 * (size_t)i % 400));
+		for (int i = 0; i < 200; i++) {
+			assert_true(lies_in(l, 10 + i, (int)attr, BYTES));
+			EXPECT(0, do_give(l, 10 + i));
+			EXPECT(0, do_give(l, 10 + i));
+		}
+	}
+	EXPECT(0, check_own_memory(l, 0, BYTES));
+}
+
+static void tried_in_order_and_by_kind(void)
+{
+	struct lane *l;
+	struct wire_place place;
+
+	heapd_start("");
+	l = lane_with_pool();
+	own_memory(l, 0, 3 * 4096, false);
+	own_memory(l, 1, BYTES, false);
+	EXPECT(0, do_add_own(l, CACHED, 0, 8192, 4096));
+	EXPECT(0, do_add_own(l, UNCACHED, 1, 0, BYTES));
+	EXPECT(0, do_add(l, CACHED, 2, 8192));
+	EXPECT(0, do_add_own(l, CACHED, 0, 0, 4096));
+	EXPECT(0, do_take(l, 3, CACHED, 4096));
+	assert_int_equal(block_address(l, 0) + 8192, block_address(l, 3));
+	EXPECT(0, do_take(l, 4, CACHED, 8192));
+	assert_int_equal(block_address(l, 2), block_address(l, 4));
+	EXPECT(0, do_take(l, 5, CACHED, 100));
+	assert_true(lies_in(l, 5, 0, 4096));
+	EXPECT(-ENOMEM, do_take(l, 6, CACHED, 4096)); /* though there are 64 KiB of the other kind */
+	EXPECT(0, do_take(l, 6, UNCACHED, 4096));
+	assert_true(lies_in(l, 6, 1, BYTES));
+	EXPECT(0, do_give(l, 4));
+	EXPECT(0, do_take(l, 7, CACHED, 4096)); /* the first that has room, not the last one used */
+	assert_true(lies_in(l, 7, 2, 8192));
+
+	/* as heapd has it */
+	place = watch_place(0);
+	assert_int_equal(block_address(l, 0) + 8192, place.addr);
+	assert_int_equal(4096, place.size);
+	assert_int_equal(CACHED, place.attribute);
+	assert_int_equal(0, place.order);
+	place = watch_place(1);
+	assert_int_equal(UNCACHED, place.attribute);
+	assert_int_equal(0, place.order);
+	assert_int_equal(1, watch_place(2).order);
+	assert_int_equal(2, watch_place(3).order);
+	assert_int_equal(BACKING_OWN, watch_region(0).backing);
+	assert_int_equal(BACKING_MEMORY, watch_region(2).backing);
+	assert_int_equal(4096, watch_region(0).used);
+	assert_int_equal(4096, watch_region(2).used);
+	assert_int_equal(8192, watch_region(2).high);
+}
+
+static void requests_that_get_nothing(void)
+{
+	struct lane *l;
+
+	heapd_start("");
+	l = lane_with_pool();
+	EXPECT(0, do_add(l, CACHED, 0, BYTES));
+	EXPECT(-EINVAL, do_take(l, 1, CACHED, 0));
+	EXPECT(-EINVAL, do_take_aligned(l, 1, CACHED, 64, 0));
+	EXPECT(-EINVAL, do_take(l, 1, SMH_REG_ATTR_NUM, 64));
+	EXPECT(-EINVAL, do_take(l, 1, UINT32_MAX, 64));
+	EXPECT(-ENOMEM, do_take(l, 1, CACHED, BYTES + 1));
+	EXPECT(-ENOMEM, do_take(l, 1, CACHED, SIZE_MAX));
+	EXPECT(-ENOMEM, do_take_aligned(l, 1, CACHED, 4096, SIZE_MAX));
+	EXPECT(-ENOMEM, do_take(l, 1, UNCACHED, 64));
+	EXPECT(-EINVAL, do_take_aligned(l, 1, CACHED, 0, 64));
+	EXPECT(-EINVAL, do_take_aligned(l, 1, CACHED, 24, 64));
+	EXPECT(-EINVAL, do_take_aligned(l, 1, CACHED, SIZE_MAX, 64));
+	EXPECT(-ENOMEM, do_take_aligned(l, 1, CACHED, (size_t)1 << 63, 64));
+	EXPECT(0, do_take(l, 1, CACHED, BYTES));
+	EXPECT(-ENOMEM, do_take(l, 2, CACHED, 1));
+}
+
+static void aligned_requests(void)
+{
+	struct lane *l;
+
+	heapd_start("");
+	l = lane_with_pool();
+	own_memory(l, 0, 4 * BYTES, false);
+	EXPECT(0, do_add_own(l, CACHED, 0, 40, 4096 + 2048)); /* holds one multiple of a page, or two */
+	EXPECT(0, do_add(l, UNCACHED, 1, 4 << 20));
+	for (size_t align = 1; align <= 4096; align *= 2) {
+		EXPECT(0, do_take_aligned(l, 2, CACHED, align, 20));
+		EXPECT(0, do_take_aligned(l, 3, UNCACHED, align, 5000));
+		assert_int_equal(0, block_address(l, 2) % align);
+		assert_int_equal(0, block_address(l, 3) % align);
+		EXPECT(0, do_give(l, 2));
+	}
+	/* larger, where the region holds it: 4 MiB hold a multiple of 2 MiB, wherever they are */
+	EXPECT(0, do_take_aligned(l, 4, UNCACHED, 2 << 20, 64));
+	assert_int_equal(0, block_address(l, 4) % (2 << 20));
+	assert_true(lies_in(l, 4, 1, 4 << 20));
+}
+
+static void frees_that_are_none(void)
+{
+	struct lane *l;
+
+	heapd_start("");
+	l = lane_with_pool();
+	EXPECT(0, do_add(l, CACHED, 0, BYTES));
+	own_memory(l, 1, BYTES, false);
+	EXPECT(0, do_add_own(l, UNCACHED, 1, 0, BYTES));
+	EXPECT(0, do_take(l, 2, CACHED, 64));
+	EXPECT(0, do_take(l, 3, UNCACHED, 64));
+	EXPECT(0, fill_block(l, 2, 64));
+	EXPECT(0, forget_block(l, 9));
+	EXPECT(0, do_give(l, 9)); /* NULL */
+	assert_int_equal(0, watch_region(0).bad_frees);
+
+	EXPECT(0, shift_block(l, 4, 2, 16)); /* inside a block */
+	EXPECT(0, do_give(l, 4));
+	EXPECT(0, shift_block(l, 4, 2, 64)); /* a block that is free */
+	EXPECT(0, do_give(l, 4));
+	assert_int_equal(2, watch_region(0).bad_frees);
+	EXPECT(0, do_give(l, 3));
+	EXPECT(0, do_give(l, 3)); /* twice */
+	assert_int_equal(1, watch_region(1).bad_frees);
+	own_memory(l, 5, 4096, false);
+	EXPECT(0, do_give(l, 5)); /* in no region: the first has the count */
+	assert_int_equal(3, watch_region(0).bad_frees);
+	assert_int_equal(64, watch_region(0).used);
+	assert_int_equal(0, watch_region(1).used);
+	EXPECT(0, check_block(l, 2, 2, 64));
+	EXPECT(0, do_give(l, 2));
+	assert_int_equal(0, watch_region(0).used);
+	EXPECT(0, do_take(l, 2, CACHED, BYTES));
+}
+
+/* ---- life and death ---- */
+
+static void it_goes_on_without_the_daemon(void)
+{
+	struct lane *l;
+
+	heapd_start("");
+	l = lane_with_pool();
+	own_memory(l, 0, BYTES, false);
+	EXPECT(0, do_add_own(l, CACHED, 0, 0, BYTES));
+	EXPECT(0, do_add(l, UNCACHED, 1, BYTES));
+	EXPECT(0, do_take(l, 2, UNCACHED, 100));
+	EXPECT(0, fill_block(l, 2, 100));
+	heapd_kill();
+	for (int round = 0; round < 2; round++) {
+		EXPECT(0, check_block(l, 2, 2, 100));
+		EXPECT(0, do_give(l, 2));
+		EXPECT(0, do_take(l, 2, UNCACHED, BYTES));
+		EXPECT(0, do_give(l, 2));
+		EXPECT(0, do_take(l, 2, UNCACHED, 100));
+		EXPECT(0, fill_block(l, 2, 100));
+		EXPECT(0, do_take(l, 3, CACHED, 4096));
+		EXPECT(0, do_give(l, 3));
+		EXPECT(-EALREADY, do_pool_init(l));
+		if (round == 1)
+			break;
+		EXPECT(-ECONNREFUSED, do_add(l, CACHED, 4, BYTES));
+		own_memory(l, 5, BYTES, false);
+		EXPECT(-ECONNREFUSED, do_add_own(l, CACHED, 5, 0, BYTES));
+		assert_non_null(strstr(last_problem(l).text, story_socket()));
+		heapd_start("");
+		EXPECT(0, do_add(l, CACHED, 4, BYTES)); /* the new one gives more */
+		EXPECT(0, do_add_own(l, CACHED, 5, 0, BYTES));
+		assert_int_equal(1, watch_place(0).order);
+	}
+}
+
+static void the_dead_leave_nothing(void)
+{
+	struct wire_entry seen[REGIONS_SEEN];
+	struct lane *l;
+
+	heapd_start("");
+	l = lane_with_pool();
+	own_memory(l, 0, BYTES, false);
+	EXPECT(0, do_add_own(l, CACHED, 0, 0, BYTES));
+	EXPECT(0, do_add(l, UNCACHED, 1, BYTES));
+	assert_int_equal(2, watch_regions(seen));
+	assert_int_equal(l->actor->pid, seen[0].pid);
+	actor_kill(l->actor);
+	UNTIL(watch_regions(seen) == 0);
+}
+
+static void a_child_starts_without(void)
+{
+	struct actor *parent = actor_new(1), *child;
+	struct lane *p = &parent->lane[0], *c;
+	struct wire_entry seen[REGIONS_SEEN];
+
+	heapd_start("");
+	EXPECT(0, do_pool_init(p));
+	own_memory(p, 0, BYTES, false);
+	EXPECT(0, do_add_own(p, CACHED, 0, 0, BYTES));
+	EXPECT(0, do_add(p, UNCACHED, 1, BYTES));
+	EXPECT(0, do_take(p, 2, CACHED, 100));
+	EXPECT(0, do_take(p, 3, UNCACHED, 100));
+	EXPECT(0, fill_block(p, 3, 100));
+	child = actor_fork(parent);
+	c = &child->lane[0];
+	EXPECT(-EINVAL, do_take(c, 4, CACHED, 64));
+	EXPECT(-EINVAL, do_take_aligned(c, 4, UNCACHED, 64, 64));
+	EXPECT(-EINVAL, do_add(c, CACHED, 4, BYTES));
+	EXPECT(-EINVAL, do_add_own(c, CACHED, 0, 0, BYTES));
+	EXPECT(0, do_give(c, 2));
+	EXPECT(0, do_give(c, 3));
+	EXPECT(0, check_block(c, 3, 3, 100)); /* what is mapped stays so */
+
+	/* a pool of its own, in which its parent's memory may be a region again */
+	EXPECT(0, do_pool_init(c));
+	EXPECT(-ENOMEM, do_take(c, 4, CACHED, 64));
+	EXPECT(0, do_add_own(c, CACHED, 0, 0, BYTES));
+	EXPECT(0, do_add(c, UNCACHED, 5, BYTES));
+	EXPECT(0, do_take(c, 4, CACHED, BYTES));
+	assert_int_equal(4, watch_regions(seen));
+	assert_int_equal(child->pid, seen[3].pid);
+	actor_quit(child);
+	UNTIL(watch_regions(seen) == 2);
+
+	/* and the parent has noticed nothing */
+	assert_int_equal(0, seen[0].bad_frees + seen[1].bad_frees);
+	EXPECT(0, check_block(p, 3, 3, 100));
+	EXPECT(0, do_give(p, 2));
+	EXPECT(0, do_give(p, 3));
+	EXPECT(0, do_take(p, 2, CACHED, BYTES));
+	EXPECT(0, do_take(p, 3, UNCACHED, BYTES));
+}
+
+/* A child that the library was not told of: no handler of fork has run. */
+static int run_bare_clone(struct step *s)
+{
+	int status;
+	pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		struct shared_multi_heap_region region = { CACHED, 0, 4096 };
+
+		shared_multi_heap_free(self.block[s->slot]);
+		_exit(shared_multi_heap_alloc(CACHED, 16) ? 1 :
+		      shared_multi_heap_add(&region, NULL) == -EINVAL ? 0 : 2);
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		return -errno;
+	return status;
+}
+
+static void a_bare_clone_starts_without(void)
+{
+	struct lane *l;
+
+	heapd_start("");
+	l = lane_with_pool();
+	EXPECT(0, do_add(l, CACHED, 0, BYTES));
+	EXPECT(0, do_take(l, 1, CACHED, 100));
+	EXPECT(0, lane_run(l, (struct step){ .run = run_bare_clone, .slot = 1 }).result);
+	EXPECT(0, do_give(l, 1));
+	assert_int_equal(0, watch_region(0).bad_frees);
+}
+
+/* ---- threads ---- */
+
+/* Blocks of random sizes from the regions there are, each marked over its whole length. */
+static int run_hammer(struct step *s)
+{
+	struct {
+		uint8_t *p;
+		size_t size;
+	} live[16] = { { NULL, 0 } };
+	uint64_t seed = (uint64_t)s->slot * 7919 + 1;
+	uint8_t mark = (uint8_t)(s->slot + 1);
+
+	for (uint64_t i = 0; !atomic_load(&board->count[0]) || i < s->n; i++) {
+		size_t k, align;
+
+		seed = seed * UINT64_C(6364136223846793005) + 1;
+		k = (seed >> 33) % ARRAY_SIZE(live);
+		align = (size_t)1 << ((seed >> 50) % 10);
+		if (live[k].p) {
+			for (size_t b = 0; b < live[k].size; b++)
+				if (live[k].p[b] != mark)
+					return -EIO;
+			shared_multi_heap_free(live[k].p);
+			live[k].p = NULL;
+			continue;
+		}
+		live[k].size = 1 + (seed >> 40) % 1500;
+		live[k].p = shared_multi_heap_aligned_alloc(
+			(enum shared_multi_heap_attr)((seed >> 60) % 2), align, live[k].size);
+		if (!live[k].p)
+			continue;
+		if ((uintptr_t)live[k].p % align)
+			return -EFAULT;
+		memset(live[k].p, mark, live[k].size);
+		atomic_fetch_add(&board->count[1], 1);
+	}
+	for (size_t k = 0; k < ARRAY_SIZE(live); k++)
+		shared_multi_heap_free(live[k].p);
+	return 0;
+}
+
+static void start_hammers(struct actor *a, unsigned n)
+{
+	atomic_store(&board->count[0], 0);
+	atomic_store(&board->count[1], 0);
+	for (unsigned i = 1; i <= n; i++)
+		lane_start(&a->lane[i], (struct step){ .run = run_hammer, .slot = (int)i,
+						       .n = 100000 / STORY_FACTOR });
+}
+
+static void threads_and_a_pool_that_grows(void)
+{
+	struct actor *a = actor_new(6);
+	struct lane *l = &a->lane[0];
+	struct wire_entry seen[REGIONS_SEEN];
+
+	heapd_start("");
+	EXPECT(0, do_pool_init(l));
+	own_memory(l, 0, BYTES, false);
+	start_hammers(a, 5);
+	for (unsigned i = 0; i < 4; i++) {
+		EXPECT(0, do_add_own(l, i % 2, 0, i * 16384, 15000));
+		EXPECT(0, do_add(l, i % 2, 1, 10000));
+	}
+	UNTIL(atomic_load(&board->count[1]) > 1000);
+	atomic_store(&board->count[0], 1);
+	for (unsigned i = 1; i <= 5; i++)
+		EXPECT(0, lane_result(&a->lane[i]));
+	assert_int_equal(8, watch_regions(seen));
+	for (size_t i = 0; i < 8; i++) {
+		assert_int_equal(0, seen[i].used);
+		assert_int_equal(0, seen[i].bad_frees);
+	}
+}
+
+/* fork while threads are in the middle of everything, locks held and all. */
+static void fork_in_the_middle_of_work(void)
+{
+	heapd_start("");
+	for (int round = 0; round < 10; round++) {
+		struct actor *a = actor_new(4), *child;
+		struct lane *l = &a->lane[0], *c;
+
+		EXPECT(0, do_pool_init(l));
+		EXPECT(0, do_add(l, CACHED, 0, 20000));
+		EXPECT(0, do_add(l, UNCACHED, 1, 20000));
+		start_hammers(a, 3);
+		UNTIL(atomic_load(&board->count[1]) > 100);
+		child = actor_fork(a);
+		c = &child->lane[0];
+		EXPECT(-EINVAL, do_take(c, 2, CACHED, 64));
+		EXPECT(0, do_pool_init(c));
+		EXPECT(0, do_add(c, CACHED, 3, BYTES));
+		EXPECT(0, do_take(c, 2, CACHED, BYTES));
+		atomic_store(&board->count[0], 1);
+		for (unsigned i = 1; i <= 3; i++)
+			EXPECT(0, lane_result(&a->lane[i]));
+		actor_quit(child);
+		actor_quit(a);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STORY(nothing_before_init),
+		STORY(no_daemon),
+		STORY(what_add_refuses),
+		STORY(a_ninth_of_an_attribute),
+		STORY(a_small_region_serves_two_sizes),
+		STORY(the_memory_is_never_touched),
+		STORY(tried_in_order_and_by_kind),
+		STORY(requests_that_get_nothing),
+		STORY(aligned_requests),
+		STORY(frees_that_are_none),
+		STORY(it_goes_on_without_the_daemon),
+		STORY(the_dead_leave_nothing),
+		STORY(a_child_starts_without),
+		STORY(a_bare_clone_starts_without),
+		STORY(threads_and_a_pool_that_grows),
+		STORY(fork_in_the_middle_of_work),
+	};
+
+	return cmocka_run_group_tests_name("multiheap", tests, NULL, NULL);
+}
