@@ -15,6 +15,7 @@
 #include <sys/un.h>
 
 #include "config-heapd.h"
+#include "client/point.h"
 #include "proto/codec.h"
 
 _Static_assert(LINK_PATH_SIZE == sizeof(((struct sockaddr_un *)0)->sun_path),
@@ -269,6 +270,7 @@ int link_call(int call_fd, struct frame *f)
 
 	if (r < 0)
 		return r;
+	POINT(CALL_SENT);
 	r = channel_recv(call_fd, f, 0);
 	if (r < 0 && r != -EMFILE)
 		return r;

@@ -268,7 +268,7 @@ static void killed_at_every_point(void)
 	heapd_start(PATIENT);
 	fds = heapd_fds();
 	for (int pass = 0; pass < 3; pass++)
-		for (int p = 0; p < POINT_COUNT; p++)
+		for (int p = 0; p < (int)ARRAY_SIZE(names); p++)
 			die_at((enum point)p, pass * pass * 2); /* the 1st, 3rd, 9th time */
 	UNTIL(heapd_fds() <= fds + 1); /* the last victim may have left "brief" */
 	heapd_stop();
