@@ -1,8 +1,8 @@
 /*
  * kmalloc.c: k_malloc + k_free of one block
  *
- * Beside a block that stays, so that a pair does not split the whole pool and merge it again; and once
- * alone, which is the worst case: four splits and four merges for a block of 64.
+ * Beside a block that stays, so that a pair does not split the whole pool and merge it again; and
+ * once alone, which is the worst case: four splits and four merges for a block of 64.
  */
 #include "bench/bench.h"
 
@@ -39,7 +39,7 @@ static double peer(size_t size)
 
 static void compare(const char *what, size_t size)
 {
-	struct figure f = { .n = ROUNDS };
+	struct figure f = {.n = ROUNDS};
 
 	for (int i = 0; i < ROUNDS; i++) {
 		f.ours[i] = ours(size);
@@ -50,7 +50,7 @@ static void compare(const char *what, size_t size)
 
 void bench_kmalloc(int argc, char **argv)
 {
-	static const size_t sizes[] = { 48, 240, 1008, 4080 };
+	static const size_t sizes[] = {48, 240, 1008, 4080};
 	char what[64];
 
 	(void)argc;
