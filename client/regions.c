@@ -153,7 +153,7 @@ int regions_add(struct regions *rs, uint32_t attribute, uintptr_t addr, uint64_t
 {
 	uint32_t n = atomic_load(&rs->n), order;
 	struct region *r = &rs->region[n];
-	struct layout l;
+	struct layout l = { 0 };
 	int result = regions_accept(rs, attribute, addr, size);
 
 	if (result == 0)

@@ -520,6 +520,52 @@ static void fork_in_the_middle_of_work(void)
 	}
 }
 
+static int run_add_slowly(struct step *s)
+{
+	struct shared_multi_heap_region region = { CACHED, 0, s->size };
+
+	atomic_store(&board->count[2], 1);
+	return shared_multi_heap_add(&region, NULL);
+}
+
+/* Whether the thread sleeps: the letter behind the name in its stat. */
+static bool is_asleep(const struct lane *l)
+{
+	char path[64], line[256] = "";
+	const char *end;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)l->actor->pid, l->tid);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	assert_non_null(fgets(line, sizeof(line), f));
+	(void)fclose(f);
+	end = strrchr(line, ')');
+	return end && end[2] == 'S';
+}
+
+/* A thread of the parent waits for the daemon, with every lock that adding takes. */
+static void fork_while_another_thread_adds(void)
+{
+	struct actor *a = actor_new(2), *child;
+	struct lane *c;
+
+	heapd_start("");
+	EXPECT(0, do_pool_init(&a->lane[0]));
+	assert_int_equal(0, kill(heapd_pid(), SIGSTOP));
+	lane_start(&a->lane[1], (struct step){ .run = run_add_slowly, .size = BYTES });
+	UNTIL(atomic_load(&board->count[2]) && is_asleep(&a->lane[1]));
+	child = actor_fork(a);
+	assert_false(lane_done(&a->lane[1]));
+	assert_int_equal(0, kill(heapd_pid(), SIGCONT));
+	c = &child->lane[0];
+	EXPECT(0, do_pool_init(c));
+	EXPECT(0, do_add(c, CACHED, 0, BYTES));
+	EXPECT(0, do_take(c, 1, CACHED, BYTES));
+	EXPECT(0, lane_result(&a->lane[1]));
+	EXPECT(0, do_take(&a->lane[0], 1, CACHED, BYTES));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -539,6 +585,7 @@ int main(void)
 		STORY(a_bare_clone_starts_without),
 		STORY(threads_and_a_pool_that_grows),
 		STORY(fork_in_the_middle_of_work),
+		STORY(fork_while_another_thread_adds),
 	};
 
 	return cmocka_run_group_tests_name("multiheap", tests, NULL, NULL);
