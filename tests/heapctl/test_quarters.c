@@ -1,8 +1,8 @@
 /*
  * test_quarters.c: the blocks of a pool, whatever its states are, and their picture
  *
- * States come from another process. For any of them the blocks must lie in order, without a gap, and fill the pool;
- * and the picture must have one character for each cell.
+ * States come from another process. For any of them the blocks must lie in order, without a gap,
+ * and fill the pool; and the picture must have one character for each cell.
  */
 #include "heapctl/quarters.h" /* before cmocka.h, whose fail() is a macro */
 
@@ -72,7 +72,8 @@ static void test_any_states(void **state)
 		struct wire_pool pool = {.size = sizes[round % 4]};
 
 		for (size_t i = 0; i < WIRE_QUARTERS; i++) /* often split, so that it goes deep */
-			pool.quarter[i] = (uint8_t)(rand_r(&seed) % 3 ? QUARTER_SPLIT : rand_r(&seed) % 4);
+			pool.quarter[i] =
+			    (uint8_t)(rand_r(&seed) % 3 ? QUARTER_SPLIT : rand_r(&seed) % 4);
 		audit(&pool);
 	}
 }
