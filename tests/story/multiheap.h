@@ -16,6 +16,7 @@
 #define UNCACHED SMH_REG_ATTR_NON_CACHEABLE
 
 int do_pool_init(struct lane *l);
+struct lane *lane_with_pool(void); /* of a new actor, whose pool is empty but for configured regions */
 
 /* Memory of the actor's own, size bytes that hold 0xa5, in a slot. inaccessible: PROT_NONE. */
 void own_memory(struct lane *l, int slot, size_t size, bool inaccessible);
