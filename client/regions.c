@@ -81,8 +81,9 @@ static int region_carve(struct region *r, const struct layout *l, struct wire_st
 }
 
 /*
- * More alignment than offsets keep can be had where the region holds only one multiple of `aligned`:
- * either that is a multiple of align, or none is. (A region above REGION_ALIGN_MAX may hold more.)
+ * More alignment than offsets keep can be had where the region holds only one multiple of
+ * `aligned`: either that is a multiple of align, or none is. (A region above REGION_ALIGN_MAX may
+ * hold more.)
  */
 static bool region_may_align(const struct region *r, uint64_t align)
 {

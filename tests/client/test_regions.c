@@ -2,10 +2,10 @@
  * test_regions.c: regions of several kinds: what fits where, in which order, and that nothing of
  * them is touched
  *
- * Most regions here are addresses where nothing is mapped: whoever reads or writes a region's memory
- * dies. The random test has a model: for each region its pages, each with the size of block it is
- * cut into and how many live; from that it tells, by looking at everything, which region must serve
- * a request.
+ * Most regions here are addresses where nothing is mapped: whoever reads or writes a region's
+ * memory dies. The random test has a model: for each region its pages, each with the size of block
+ * it is cut into and how many live; from that it tells, by looking at everything, which region must
+ * serve a request.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,7 +21,7 @@
 #define CACHED WIRE_CACHEABLE
 #define UNCACHED WIRE_NON_CACHEABLE
 #define GIB (UINT64_C(1) << 30)
-#define HERE ((uintptr_t)0x100000000000) /* nothing is mapped here, and it is aligned to all we try */
+#define HERE ((uintptr_t)0x100000000000) /* unmapped, and aligned to all we try */
 
 static struct regions rs;
 static struct wire_stats *stats; /* REGIONS_MAX of them */
@@ -309,9 +309,9 @@ static long faults(void)
 }
 
 /*
- * Blocks all over a large region, into which whole pages of metadata belong; and bad frees, one of them
- * in the margin before it, where the allocator has pages and no metadata with backing: the entry of
- * page 4096 begins a page of metadata.
+ * Blocks all over a large region, into which whole pages of metadata belong; and bad frees, one of
+ * them in the margin before it, where the allocator has pages and no metadata with backing: the
+ * entry of page 4096 begins a page of metadata.
  */
 static long faults_of_use(void)
 {

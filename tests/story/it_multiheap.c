@@ -1,8 +1,8 @@
 /*
  * Story: the shared multi-heap of a process, sentence by sentence
  *
- * Lives, deaths and threads are it_multiheap_life.c, regions of heapd.conf it_multiheap_regions.c, the
- * hot paths it_multiheap_hotpath.c.
+ * Lives, deaths and threads are it_multiheap_life.c, regions of heapd.conf it_multiheap_regions.c,
+ * the hot paths it_multiheap_hotpath.c.
  */
 #include "tests/story/multiheap.h"
 
@@ -142,7 +142,8 @@ static void the_memory_is_never_touched(void)
 	EXPECT(0, do_add_own(l, UNCACHED, 1, 0, BYTES));
 	for (unsigned attr = CACHED; attr <= UNCACHED; attr++) {
 		for (int i = 0; i < 200; i++)
-			EXPECT(0, do_take_aligned(l, 10 + i, attr, 1u << (i % 8), 1 + 3 * (size_t)i % 400));
+			EXPECT(0, do_take_aligned(l, 10 + i, attr, 1u << (i % 8),
+						  1 + 3 * (size_t)i % 400));
 		for (int i = 0; i < 200; i++) {
 			assert_true(lies_in(l, 10 + i, (int)attr, BYTES));
 			EXPECT(0, do_give(l, 10 + i));
@@ -171,7 +172,7 @@ static void tried_in_order_and_by_kind(void)
 	assert_int_equal(block_address(l, 2), block_address(l, 4));
 	EXPECT(0, do_take(l, 5, CACHED, 100));
 	assert_true(lies_in(l, 5, 0, 4096));
-	EXPECT(-ENOMEM, do_take(l, 6, CACHED, 4096)); /* though there are 64 KiB of the other kind */
+	EXPECT(-ENOMEM, do_take(l, 6, CACHED, 4096)); /* though the other kind has 64 KiB */
 	EXPECT(0, do_take(l, 6, UNCACHED, 4096));
 	assert_true(lies_in(l, 6, 1, BYTES));
 	EXPECT(0, do_give(l, 4));
@@ -226,7 +227,7 @@ static void aligned_requests(void)
 	heapd_start("");
 	l = lane_with_pool();
 	own_memory(l, 0, 4 * BYTES, false);
-	EXPECT(0, do_add_own(l, CACHED, 0, 40, 4096 + 2048)); /* holds one multiple of a page, or two */
+	EXPECT(0, do_add_own(l, CACHED, 0, 40, 4096 + 2048)); /* holds a multiple of 4096 */
 	EXPECT(0, do_add(l, UNCACHED, 1, 4 << 20));
 	for (size_t align = 1; align <= 4096; align *= 2) {
 		EXPECT(0, do_take_aligned(l, 2, CACHED, align, 20));
