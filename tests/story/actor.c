@@ -329,6 +329,7 @@ static int reap(struct actor *a)
 	if (waitpid(a->pid, &status, a->ours ? 0 : WNOHANG) != a->pid)
 		status = 0; /* its own parent knows better */
 	a->pid = 0;
+	close_fd(&a->pidfd);
 	return status;
 }
 
