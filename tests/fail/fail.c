@@ -148,6 +148,20 @@ WRAP(int, pthread_create, (pthread_t *t, const pthread_attr_t *a, void *(*run)(v
      (t, a, run, ctx), errno)
 WRAP(int, pthread_attr_init, (pthread_attr_t *a), (a), errno)
 
+int __wrap_asprintf(char **out, const char *format, ...);
+int __wrap_asprintf(char **out, const char *format, ...)
+{
+	va_list args;
+	int r;
+
+	if (fail_now("asprintf"))
+		return -1;
+	va_start(args, format);
+	r = vasprintf(out, format, args);
+	va_end(args);
+	return r;
+}
+
 /* The third argument is a number or a pointer, or not there: it is passed on as it lies. */
 int __real_fcntl64(int fd, int command, ...);
 int __wrap_fcntl64(int fd, int command, ...);

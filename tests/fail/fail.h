@@ -28,6 +28,7 @@
 	X(aligned_alloc, ENOMEM) \
 	X(strdup, ENOMEM) \
 	X(strndup, ENOMEM) \
+	X(asprintf, ENOMEM) \
 	X(mmap64, ENOMEM) \
 	X(madvise, ENOMEM) \
 	X(madvise, EFAULT) \

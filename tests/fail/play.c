@@ -113,7 +113,7 @@ static bool is_as_before(bool tell)
 	       fds == before.fds && mappings == before.mappings;
 }
 
-void daemon_is_as_before(void)
+void play_clean_up(void)
 {
 	static const char *const names[] = { "pool", "shared", "late" };
 	struct raw r = RAW_NULL;
@@ -122,6 +122,11 @@ void daemon_is_as_before(void)
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		(void)raw_delete(&r, names[i]);
 	raw_close(&r);
+}
+
+void daemon_is_as_before(void)
+{
+	play_clean_up();
 	for (int looks = 0; !is_as_before(looks % PATIENCE == PATIENCE - 1); looks++) {
 		if (looks == 2 * PATIENCE)
 			fail_msg("the daemon has more, or less, than before");
@@ -189,12 +194,12 @@ static int run_multi_heap(struct step *s)
 	int r = shared_multi_heap_pool_init();
 	void *block;
 
-	(void)s;
 	if (r < 0 && r != -EALREADY)
 		return r;
 	r = shared_multi_heap_add(&region, NULL);
 	if (r < 0)
 		return r;
+	s->value = 1;
 	block = shared_multi_heap_aligned_alloc(SMH_REG_ATTR_CACHEABLE, 64, 1000);
 	if (!block)
 		return -EPROTO;
@@ -224,6 +229,14 @@ static int run_pool(struct step *s)
 static int do_other(struct lane *l, int (*run)(struct step *s))
 {
 	return lane_run(l, (struct step){ .run = run }).result;
+}
+
+static int do_multi_heap(struct play *p, struct lane *l)
+{
+	struct step s = lane_run(l, (struct step){ .run = run_multi_heap });
+
+	p->n_added += (unsigned)s.value;
+	return s.result;
 }
 
 /* ---- the scene ---- */
@@ -320,6 +333,8 @@ static int look(void)
 		if (ask[i].op >= OP_INSPECT && ask[i].op <= OP_MAP)
 			name_copy(t->name, "bystander");
 		e = raw_call(&r, &f);
+		if (e == STATUS_MISSING && !before.bystander)
+			e = STATUS_OK;
 	}
 	raw_close(&r);
 	return e > 0 ? status_errno((uint32_t)e) : e == -ECONNRESET || e == -EPIPE ? -ECONNREFUSED : e;
@@ -347,7 +362,7 @@ void play_scene(struct play *p)
 	}
 	bind_early(p, a, b);
 	(void)STEP(0, do_other(a, run_partition));
-	(void)STEP(0, do_other(a, run_multi_heap));
+	(void)STEP(0, do_multi_heap(p, a));
 	(void)STEP(0, do_other(a, run_pool));
 	(void)STEP(0, look());
 	if (pool)
@@ -388,4 +403,9 @@ void stage_set(void)
 	before.mappings = count_mappings(heapd_pid());
 	play_strictly();
 	daemon_is_as_before();
+}
+
+uint64_t heaps_before(void)
+{
+	return before.stat.heaps;
 }

@@ -18,6 +18,7 @@
 struct play {
 	struct actor *a, *b; /* a has 2 lanes, b 1 */
 	bool loose;
+	unsigned n_added;    /* regions of a's multi-heap: they stay as long as it lives */
 	unsigned n_errors;   /* steps that ended otherwise than strictly */
 	char errors[512];    /* which, for people */
 };
@@ -37,9 +38,14 @@ void play_end(struct play *p);
 /* All three, strictly. */
 void play_strictly(void);
 
-/* What is left of a scene that failed is removed, and then the daemon is as it was: sessions, heaps, bytes,
+/* Names that are left of a scene that failed. */
+void play_clean_up(void);
+
+/* The same, and then the daemon is as it was: sessions, heaps, bytes,
  * descriptors, mappings. */
 void daemon_is_as_before(void);
+
+uint64_t heaps_before(void); /* the bystander's */
 
 /* Descriptors and mappings of heapd's memory of a process. */
 size_t count_fds(pid_t pid);

@@ -40,7 +40,8 @@ static void settle(void)
 
 static void reply(int fd, const struct step *s)
 {
-	if (send(fd, s, sizeof(*s), MSG_NOSIGNAL) != (ssize_t)sizeof(*s))
+	/* not send(), which a test of the library may let fail */
+	if (sendto(fd, s, sizeof(*s), MSG_NOSIGNAL, NULL, 0) != (ssize_t)sizeof(*s))
 		_exit(98);
 }
 
