@@ -169,6 +169,10 @@ static int read_event(struct session *s)
 		take_bound(s, &f, r);
 		return 0;
 	}
+	if (channel_is_short(r)) {
+		link_pause(); /* it lies there still */
+		return -EAGAIN;
+	}
 	if (r < 0)
 		return r;
 	r = codec_check_answer(&f, CODEC_EVENT, NULL);
@@ -225,8 +229,13 @@ static void *helper_main(void *arg)
 		};
 		uint64_t kicks;
 
-		if (poll(fds, ARRAY_SIZE(fds), wait_ms) < 0 && errno != EINTR)
-			break;
+		if (poll(fds, ARRAY_SIZE(fds), wait_ms) < 0) {
+			if (errno != EINTR && errno != ENOMEM && errno != EAGAIN)
+				break;
+			if (errno != EINTR)
+				link_pause();
+			continue;
+		}
 		if ((fds[1].revents & POLLIN) && read(s->kick_fd, &kicks, sizeof(kicks)) < 0 && errno != EAGAIN)
 			break;
 		if (fds[0].revents && read_events(s) < 0)
@@ -261,7 +270,7 @@ static int helper_start(struct session *s)
 	(void)pthread_attr_destroy(&attr);
 	if (r != 0)
 		session_unref(s);
-	return -r;
+	return r == EAGAIN ? -ENOMEM : -r; /* too many threads; EAGAIN would be "would block" to the caller */
 }
 
 void session_kick(struct session *s)
@@ -391,6 +400,8 @@ int session_post(struct session *s, const struct frame *f)
 {
 	int r = session_is_up(s) ? channel_send(s->io.event_fd, f, MSG_DONTWAIT) : -ECONNREFUSED;
 
+	if (channel_is_short(r))
+		return -EAGAIN;
 	return r < 0 && r != -EAGAIN ? -ECONNREFUSED : r;
 }
 
@@ -398,7 +409,9 @@ void session_wait_writable(struct session *s)
 {
 	struct pollfd fd = { .fd = s->io.event_fd, .events = POLLOUT };
 
-	(void)poll(&fd, 1, 100);
+	/* at once: it was the kernel that had no memory */
+	if (poll(&fd, 1, 100) != 0)
+		link_pause();
 }
 
 static void pending_add(struct session *s, struct pending *p)

@@ -20,8 +20,8 @@ bool region_enter(struct draft *d, const char *name)
 	struct region *g;
 
 	if (name_check(name) != STATUS_OK) {
-		draft_wrong(d, "a region's name has 1 to %u printable ASCII characters without / and "
-			       "blanks", WIRE_NAME_MAX);
+		draft_wrong(d, "a region's name has 1 to %u printable ASCII characters without / "
+			       "and blanks", WIRE_NAME_MAX);
 		return false;
 	}
 	if (config_region(d->config, name)) {
@@ -59,7 +59,8 @@ void region_leave(struct draft *d)
 	if (!d->has_size) {
 		draft_wrong(d, "[region \"%s\"] has no size", g->name);
 	} else if (d->has_huge && g->backing.kind != BACKING_HUGE) {
-		draft_wrong(d, "[region \"%s\"]: huge_page and fallback go with backing = huge", g->name);
+		draft_wrong(d, "[region \"%s\"]: huge_page and fallback go with backing = huge",
+			    g->name);
 	} else if (g->size) {
 		STAILQ_INSERT_TAIL(&d->config->regions, g, link);
 		d->region = NULL;

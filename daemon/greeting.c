@@ -96,10 +96,11 @@ int greet(struct peer *p, const struct frame *in, const char **why)
 	r = open_events(p, &theirs);
 	if (!r)
 		r = join(p, hello->label);
-	if (r < 0) {
-		r = status_of_shortage(r);
-		return hang_up(p, in->header.id, r > 0 ? (uint32_t)r : STATUS_NO_MEMORY, why);
-	}
+	if (!r)
+		r = welcome(p, in, theirs);
 	*why = NULL;
-	return welcome(p, in, theirs);
+	if (!r || r == -EPIPE || r == -ECONNRESET)
+		return r; /* it has gone by itself */
+	r = status_of_shortage(r);
+	return hang_up(p, in->header.id, r > 0 ? (uint32_t)r : STATUS_NO_MEMORY, why);
 }

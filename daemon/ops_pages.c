@@ -64,7 +64,7 @@ int op_free(struct request *rq)
 		return STATUS_BUSY;
 	event = frame_init(&f, EV_FREE, 0, 0, sizeof(*event));
 	*event = *body;
-	session_emit(holder->session, &f);
+	(void)session_emit(holder->session, &f);
 	return 0;
 }
 

@@ -1,8 +1,9 @@
 /*
  * interfaces.c: a few lines of each of the four interfaces, in one process
  *
- * It takes a block from a named heap, from a region, from a partition and from the heap memory pool, says "ready" and
- * keeps them until its input ends, so that one can look: heapctl list, heapctl inspect ID. Then it gives them back.
+ * It takes a block from a named heap, from a region, from a partition and from the heap memory
+ * pool, says "ready" and keeps them until its input ends, so that one can look: heapctl list,
+ * heapctl inspect ID. Then it gives them back.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -29,7 +30,7 @@ static int take(void)
 	struct shared_multi_heap_region region = {.attr = SMH_REG_ATTR_CACHEABLE, .size = 65536};
 	int r;
 
-	r = rt_heap_create(&heap, "samples", 1 << 20, H_PRIO); /* others: rt_heap_bind(&heap, "samples") */
+	r = rt_heap_create(&heap, "samples", 1 << 20, H_PRIO); /* others: rt_heap_bind */
 	if (r == 0)
 		r = rt_heap_alloc(&heap, 1000, TM_INFINITE, &block);
 	if (r < 0)

@@ -4,6 +4,7 @@
  *
  * step_run is wrapped (--wrap): it writes down what ran, and a driver that takes its time is played.
  */
+#include <ctype.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,7 +42,7 @@ struct world {
 /* ---- wrapped ---- */
 
 static struct {
-	char ran[32]; /* a letter for each step of a device's thread */
+	char ran[32]; /* a letter for each step of a device's thread; in lower case: it ran on the loop's */
 	_Atomic unsigned n;
 	int slow;     /* a LOOK waits until this pipe says a byte; -1: none does */
 } kernel;
@@ -51,6 +52,8 @@ int __wrap_step_run(struct step *s);
 
 static void note(char letter)
 {
+	if (gettid() == getpid())
+		letter = (char)tolower(letter);
 	kernel.ran[kernel.n++ % (sizeof(kernel.ran) - 1)] = letter;
 }
 

@@ -1,10 +1,11 @@
 /*
  * owner.c: a process with something of each interface that heapctl has to show
  *
- * Partitions: number 0 with 10 blocks of 100 bytes, of which 5 were out, 3 are, and 2 bad frees; number 1, all of
- * whose 4 blocks of 64 are out. Regions: what is configured, then 8192 bytes of its own, then 65536 of heapd's, with
- * one block of 1000. The pool, of 1024: 256 in use, 64 in use, and the rest free.
- * It says "ready ADDRESS", that of its own region, and then does nothing. End of input ends it.
+ * Partitions: number 0 with 10 blocks of 100 bytes, of which 5 were out, 3 are, and 2 bad frees;
+ * number 1, all of whose 4 blocks of 64 are out. Regions: what is configured, then 8192 bytes of
+ * its own, then 65536 of heapd's, with one block of 1000. The pool, of 1024: 256 in use, 64 in
+ * use, and the rest free. It says "ready ADDRESS", that of its own region, and then does nothing.
+ * End of input ends it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -59,7 +60,8 @@ static void take_regions(void)
 	/* no other region of the attribute has so much */
 	must(shared_multi_heap_alloc(SMH_REG_ATTR_CACHEABLE, 16384) == (void *)theirs.addr,
 	     "shared_multi_heap_alloc");
-	must(shared_multi_heap_alloc(SMH_REG_ATTR_NON_CACHEABLE, 100) != NULL, "shared_multi_heap_alloc");
+	must(shared_multi_heap_alloc(SMH_REG_ATTR_NON_CACHEABLE, 100) != NULL,
+	     "shared_multi_heap_alloc");
 }
 
 static void take_pool(void)

