@@ -313,12 +313,8 @@ int link_call(int call_fd, struct frame *f)
 
 	if (r < 0)
 		return r;
-<<<<<<< HEAD
 	POINT(CALL_SENT);
-	r = channel_recv(call_fd, f, 0);
-=======
 	r = recv_patiently(call_fd, f, 0);
->>>>>>> 61fc759ad2374008a4480ec7e82bf18a9599a842
 	if (r < 0 && r != -EMFILE)
 		return r;
 	if (!answers(f, op, id) || (r == 0 && codec_check_answer(f, CODEC_CALL, NULL) < 0)) {

@@ -188,38 +188,29 @@ static bool crowded(void *ctx)
 
 const struct session_port peer_port = {.emit = emit, .unread = unread, .crowded = crowded};
 
-/* channel_recv, but never of a message that brings descriptors: -EBADMSG, and it stays where it is. */
+/*
+ * channel_recv, but never of a message that brings descriptors: -EBADMSG, and it stays where it is.
+ * What the kernel has no memory to give us now lies there in the next turn.
+ */
 static int receive(int fd, bool *wary, struct frame *in)
 {
 	int r = unlikely(*wary) ? passing_peek(fd) : 0;
 
 	if (r)
-		return r < 0 ? r : -EBADMSG;
+		return r > 0 ? -EBADMSG : channel_is_short(r) ? -EAGAIN : r;
 	r = channel_recv(fd, in, MSG_DONTWAIT);
 	if (unlikely(*wary) && !r)
 		*wary = passing_still_wary(fd);
-	return r;
+	return channel_is_short(r) ? -EAGAIN : r;
 }
 
 /* ---- RETURNs in ---- */
-
-/* What the kernel has no memory to give us now lies there in the next turn. */
-static int receive(int fd, struct frame *in)
-{
-	int r = channel_recv(fd, in, MSG_DONTWAIT);
-
-	return channel_is_short(r) ? -EAGAIN : r;
-}
 
 /* One frame. 0; -EAGAIN: there is none; else it is over: *why. */
 static int take_return(struct peer *p, const char **why)
 {
 	struct frame in;
-<<<<<<< HEAD
 	int r = receive(p->event_fd, &p->event_wary, &in);
-=======
-	int r = receive(p->event_fd, &in);
->>>>>>> 61fc759ad2374008a4480ec7e82bf18a9599a842
 
 	if (r < 0) {
 		*why = why_failed(r);
@@ -303,11 +294,7 @@ static int answer(struct peer *p, const struct frame *in, const char **why)
 static int take_request(struct peer *p, const char **why)
 {
 	struct frame in;
-<<<<<<< HEAD
 	int r = receive(p->call_fd, &p->call_wary, &in);
-=======
-	int r = receive(p->call_fd, &in);
->>>>>>> 61fc759ad2374008a4480ec7e82bf18a9599a842
 
 	if (r < 0) {
 		*why = why_failed(r);
