@@ -2,7 +2,7 @@
  * fail.h: the Nth call of a function fails
  *
  * Model: heapd and the library are linked a second time with -Wl,--wrap for every function of the table, so that
- * their calls come to fail.c (and, for what only the daemon uses, fail_daemon.c). One page, shared by the test and the
+ * their calls come to fail.c (and, for what only the daemon uses, fail_daemon.c). One page (plan.c), shared by the test and the
  * process under test, is the plan: which process, which function, which call of it counted from the arming, and the
  * errno. A process that is not the plan's, or has none, is passed through to the real function.
  *
