@@ -101,6 +101,9 @@ void fail_arm(pid_t pid, const struct fail_row *row, uint64_t nth, bool lasting)
 /* For a process to come: the first one that runs a program (fail_begin) is the plan's. */
 void fail_arm_next(const struct fail_row *row, uint64_t nth, bool lasting);
 
+/* Of how many calls one is tried: $FAIL_STRIDE, or what the test says. */
+uint64_t fail_stride(uint64_t usual);
+
 /* Ends it. How often a call was made to fail. */
 uint64_t fail_disarm(void);
 

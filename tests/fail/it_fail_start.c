@@ -13,7 +13,7 @@
 #include "tests/story/raw.h"
 
 #define CALLS_MAX 3000
-#define STRIDE (STORY_SANITIZED ? 11 : 1)
+#define STRIDE fail_stride(STORY_SANITIZED ? 11 : 1)
 
 static char log_path[128];
 

@@ -81,6 +81,14 @@ uint64_t fail_disarm(void)
 	return atomic_load(&plan->failed);
 }
 
+uint64_t fail_stride(uint64_t usual)
+{
+	const char *number = getenv("FAIL_STRIDE");
+	long n = number ? atol(number) : 0;
+
+	return n > 0 ? (uint64_t)n : usual;
+}
+
 bool fail_now(const char *name)
 {
 	uint64_t n;
