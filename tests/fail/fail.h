@@ -36,6 +36,7 @@
 	X(mlock2, ENOMEM) \
 	X(fallocate64, ENOSPC) \
 	X(memfd_create, EMFILE) \
+	X(memfd_create, ENFILE) \
 	X(ftruncate64, ENOMEM) \
 	X(fchmod, EIO) \
 	X(fcntl64, EMFILE) \
@@ -43,6 +44,7 @@
 	X(fopen64, EMFILE) \
 	X(pread64, EIO) \
 	X(socket, EMFILE) \
+	X(socket, ENFILE) \
 	X(socketpair, EMFILE) \
 	X(accept4, EMFILE) \
 	X(accept4, ENOBUFS) \
@@ -59,6 +61,7 @@
 	X(poll, ENOMEM) \
 	X(poll, EINTR) \
 	X(eventfd, EMFILE) \
+	X(eventfd, ENFILE) \
 	X(timerfd_create, EMFILE) \
 	X(timerfd_settime, ENOMEM) \
 	X(pthread_create, EAGAIN) \

@@ -144,8 +144,6 @@ static bool tells_shortage(const struct play *p, int r)
 		return p->lasting;
 	case -ENOMEM:
 	case -EMFILE:
-	case -ENFILE:
-	case -ENOSPC:
 	case -ECONNREFUSED: /* no session could be had */
 		return true;
 	default:
@@ -174,6 +172,7 @@ static bool step_ends(struct play *p, int wanted, int got, const char *what, int
 
 /* ---- the other interfaces, in the actor ---- */
 
+/* Too little memory is ENOSPC here, and never anything else. */
 static int run_partition(struct step *s)
 {
 	int ptno = pt_create(64, 100);
@@ -181,7 +180,7 @@ static int run_partition(struct step *s)
 
 	(void)s;
 	if (ptno < 0)
-		return -errno;
+		return errno == ENOSPC ? -ENOMEM : errno == ENOMEM ? -EPROTO : -errno;
 	block = pt_getblock(ptno);
 	if (!block)
 		return -EPROTO;
