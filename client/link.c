@@ -108,9 +108,11 @@ void link_find_paths(struct link_paths *paths)
 
 /* ---- connecting ---- */
 
-/* To the program too few buffers are too little memory. */
+/* To the program too few buffers are too little memory, and too many files are too many, whoever has them open. */
 static int shortage(int error)
 {
+	if (error == -ENFILE)
+		return -EMFILE;
 	return channel_is_short(error) ? -ENOMEM : error;
 }
 
