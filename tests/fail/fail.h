@@ -19,7 +19,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Function and errno; what has two plausible errors has two rows. Names are the linker's (64-bit offsets). */
+/*
+ * Function and errno; what has two plausible errors has two rows. EINVAL and ENOPROTOOPT are an older kernel's, which
+ * does not know what it is asked for. Names are the linker's (64-bit offsets).
+ */
 #define FAIL_COMMON(X) \
 	X(malloc, ENOMEM) \
 	X(calloc, ENOMEM) \
@@ -32,11 +35,13 @@
 	X(mmap64, ENOMEM) \
 	X(madvise, ENOMEM) \
 	X(madvise, EFAULT) \
+	X(madvise, EINVAL) \
 	X(mlock, ENOMEM) \
 	X(mlock2, ENOMEM) \
 	X(fallocate64, ENOSPC) \
 	X(memfd_create, EMFILE) \
 	X(memfd_create, ENFILE) \
+	X(memfd_create, EINVAL) \
 	X(ftruncate64, ENOMEM) \
 	X(fchmod, EIO) \
 	X(fcntl64, EMFILE) \
@@ -50,6 +55,7 @@
 	X(accept4, ENOBUFS) \
 	X(getsockopt, ENOBUFS) \
 	X(getsockopt, EMFILE) \
+	X(getsockopt, ENOPROTOOPT) \
 	X(setsockopt, ENOMEM) \
 	X(connect, ENOMEM) \
 	X(send, ENOBUFS) \
