@@ -110,6 +110,13 @@ void fail_arm(pid_t pid, const struct fail_row *row, uint64_t nth, bool lasting)
 /* For a process to come: the first one that runs a program (fail_begin) is the plan's. */
 void fail_arm_next(const struct fail_row *row, uint64_t nth, bool lasting);
 
+/*
+ * Up to which call of a function it makes sense to go: FAIL_CALLS_MAX, which is never reached, or, for one that waits
+ * and so is called more often by a slower machine, the first ones.
+ */
+#define FAIL_CALLS_MAX 3000
+uint64_t fail_calls(const struct fail_row *row);
+
 /* Of how many calls one is tried: $FAIL_STRIDE, or what the test says. */
 uint64_t fail_stride(uint64_t usual);
 
