@@ -17,18 +17,13 @@
 
 static int map_control(struct areas *a)
 {
-	_cleanup_fd_ int fd = -1;
-	void *p;
-	int r;
+	void *p = mmap(NULL, CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+		       a->control_rw_fd, 0);
 
-	r = memfd_new(&fd, "heapd:control", CONTROL_SIZE);
-	if (r < 0)
-		return r;
-	p = mmap(NULL, CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
 	if (p == MAP_FAILED)
 		return -errno;
 	a->control = p;
-	return memfd_reopen_read(&a->control_fd, fd);
+	return memfd_reopen_read(&a->control_fd, a->control_rw_fd);
 }
 
 static int make_slots(struct areas *a)
@@ -42,8 +37,10 @@ static int make_slots(struct areas *a)
 
 int areas_init(struct areas *a)
 {
-	int r = map_control(a);
+	int r = memfd_new(&a->control_rw_fd, "heapd:control", CONTROL_SIZE);
 
+	if (!r)
+		r = map_control(a);
 	if (!r)
 		r = memfd_new(&a->stats_fd, "heapd:statistics", STATS_SIZE);
 	if (!r)
@@ -58,6 +55,7 @@ void areas_deinit(struct areas *a)
 	if (a->control)
 		(void)munmap(a->control, CONTROL_SIZE);
 	close_fd(&a->control_fd);
+	close_fd(&a->control_rw_fd);
 	close_fd(&a->stats_fd);
 	free(a->free_storage);
 	*a = (struct areas)AREAS_NULL;

@@ -19,13 +19,14 @@
 struct areas {
 	struct wire_control *control; /* WIRE_SLOTS of them; NULL: none */
 	int control_fd;               /* read-only, for the client; -1 once it is sent */
+	int control_rw_fd;            /* -1: not needed any more */
 	int stats_fd;
 	struct bitset free;           /* slots */
 	void *free_storage;
 	uint32_t n_prepared;          /* control slots below this have memory behind them */
 };
 
-#define AREAS_NULL { .control_fd = -1, .stats_fd = -1 }
+#define AREAS_NULL { .control_fd = -1, .control_rw_fd = -1, .stats_fd = -1 }
 
 /* 0, -ENOMEM, -EMFILE, -ENFILE, another -errno. Pre: *a is AREAS_NULL. */
 int areas_init(struct areas *a);

@@ -12,6 +12,7 @@
 #define HEAPD_DAEMON_BINDING_H
 
 #include "daemon/holders.h"
+#include "daemon/kept.h"
 #include "daemon/session.h"
 
 struct binding {
@@ -26,6 +27,7 @@ struct binding {
 	uint32_t access;
 	uint32_t slot;
 	struct holding held;          /* held.owner: its number */
+	uint32_t record;              /* in the ledger; LEDGER_NONE: it is not kept */
 
 	/* the recall that is outstanding */
 	uint32_t recall_seq; /* 0: none */

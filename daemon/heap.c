@@ -108,6 +108,7 @@ int heap_new(struct heap **out, struct heaps *hs, const struct heap_facts *facts
 	h->heaps = hs;
 	h->state = STATE_COMMITTING;
 	h->least = UINT32_MAX;
+	h->kept = (struct kept_heap)KEPT_HEAP_NULL;
 	h->n_pages = (uint32_t)((*arena)->job.size / HW_PAGE_SIZE);
 	TAILQ_INIT(&h->bindings);
 	TAILQ_INIT(&h->queue);
@@ -141,6 +142,7 @@ struct heap *heap_free(struct heap *h)
 	if (!h)
 		return NULL;
 	hs = h->heaps;
+	keep_heap_end(hs->keep, h);
 	assert(TAILQ_EMPTY(&h->bindings) && !h->name && !h->creation && !h->n_parked);
 	free_orphans(h);
 	table_remove(&hs->by_id, &h->by_id);
@@ -246,13 +248,18 @@ int heap_bind(struct binding **out, struct heap *h, struct session *s, uint32_t 
 	b->heap_id = h->facts.id;
 	b->session = s;
 	b->access = access;
+	b->record = LEDGER_NONE;
 	holding_init(&b->held, UINT32_MAX);
 	r = areas_take_slot(&s->areas, &b->slot);
 	if (r)
 		return r;
 	if (access == ACCESS_WRITE && heap_has_pages(h))
 		r = take_number(h, b);
-	if (r < 0) {
+	if (!r)
+		r = keep_bind(h->heaps->keep, b);
+	if (r) {
+		if (b->held.owner != UINT32_MAX)
+			h->holder[b->held.owner] = NULL;
 		areas_give_slot(&s->areas, b->slot);
 		return r;
 	}
@@ -281,10 +288,12 @@ void heap_unbind(struct binding *b)
 	cancel_refills(b);
 	recall_forget(b);
 	ahead_forget(b);
+	keep_unbind(h->heaps->keep, b);
 	delist(b);
 	if (!h->n_bound && (h->state == STATE_DELETED || heap_is_private(h))) {
 		if (b->held.owner != UINT32_MAX)
 			h->holder[b->held.owner] = NULL;
+		keep_binding_end(h->heaps->keep, b);
 		free(b);
 		heap_free(h);
 		return;
@@ -295,6 +304,7 @@ void heap_unbind(struct binding *b)
 	}
 	if (b->held.owner != UINT32_MAX)
 		h->holder[b->held.owner] = NULL;
+	keep_binding_end(h->heaps->keep, b);
 	free(b);
 	heap_settle(h);
 }
@@ -334,6 +344,8 @@ void heap_delete(struct heap *h)
 
 	assert(!h->name && !h->creation);
 	mark_deleted(h);
+	if (h->n_bound)
+		keep_heap_deleted(h->heaps->keep, h);
 	drop_refills(h);
 	body->heap = h->facts.id;
 	TAILQ_FOREACH(b, &h->bindings, of_heap) {

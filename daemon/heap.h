@@ -31,6 +31,7 @@
 #include "common/pages.h"
 #include "daemon/arena.h"
 #include "daemon/binding.h"
+#include "daemon/keep.h"
 #include "proto/status.h"
 
 struct heap_facts { /* plain data */
@@ -53,6 +54,7 @@ struct heap {
 	struct table_node by_id;
 	TAILQ_ENTRY(heap) link; /* heaps.all */
 	struct arena *arena;
+	struct kept_heap kept;
 	struct name *name;       /* while it has it */
 	struct parked *creation; /* the CREATE that waits for the commit */
 
@@ -93,6 +95,7 @@ struct heaps {
 	struct parked_list deadlines; /* by deadline */
 	uint64_t n_parked, n_recalls;
 	uint64_t recall_ns;
+	struct keep *keep; /* not ours; NULL: nothing is kept */
 	void (*wake)(void *ctx, uint64_t in_ns); /* heaps_work is wanted then */
 	void *ctx;
 };

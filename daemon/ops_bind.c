@@ -57,6 +57,9 @@ int bind_into(struct session *s, struct heap *h, uint32_t asked, struct frame *f
 	}
 	if (!access)
 		return STATUS_DENIED;
+	r = keep_session(h->heaps->keep, s);
+	if (r)
+		return status_of_shortage(r);
 	r = arena_fd(h->arena, access == ACCESS_WRITE, &fd, opened);
 	if (r < 0)
 		return status_of_shortage(r) > 0 ? status_of_shortage(r) : STATUS_NO_FILES;

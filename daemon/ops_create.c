@@ -165,7 +165,8 @@ static int bind_creator(struct session *s, uint32_t id, struct heap *h)
 	return r;
 }
 
-static void on_ready(void *ctx, int result)
+/* Its memory is there, and safe with systemd if there is one. */
+static void on_kept(void *ctx, int result)
 {
 	struct heap *h = ctx;
 	struct world *w = container_of(h->heaps, struct world, heaps);
@@ -178,6 +179,7 @@ static void on_ready(void *ctx, int result)
 		return;
 	}
 	h->state = STATE_LIVE;
+	keep_heap_live(h->heaps->keep, h);
 	if (h->creation->unbound)
 		emit_created(s, id, h);
 	else
@@ -193,17 +195,32 @@ static void on_ready(void *ctx, int result)
 	w->wake(w->ctx, 0);
 }
 
+static void on_ready(void *ctx, int result)
+{
+	struct heap *h = ctx;
+	const struct parked *p = h->creation;
+
+	if (!result)
+		result = keep_heap_store(h->heaps->keep, h, p->session->id, p->id, on_kept, h);
+	if (result != STATUS_PARKED)
+		on_kept(h, result);
+}
+
 /* Pre: *arena is new. Everything it takes is given back on failure. */
 static int start(struct request *rq, const struct heap_facts *facts, struct arena **arena)
 {
 	struct world *w = rq->world;
 	struct parked *p;
 	struct heap *h;
-	int r = heap_new(&h, &w->heaps, facts, arena);
+	int r = keep_session(w->heaps.keep, rq->session);
 
-	if (r < 0)
+	if (!r)
+		r = heap_new(&h, &w->heaps, facts, arena);
+	if (r)
 		return r;
-	r = facts->name[0] ? namespace_give(&w->names, facts->name, h) : 0;
+	r = keep_heap_begin(w->heaps.keep, h);
+	if (!r && facts->name[0])
+		r = namespace_give(&w->names, facts->name, h);
 	if (!r)
 		r = parked_new(&p, PARKED_CREATE, rq->session, rq->in->header.id, &w->accounts);
 	if (r) {
@@ -301,5 +318,6 @@ int op_chmod(struct request *rq)
 		h->facts.uid = c->uid;
 	if (c->gid != UINT32_MAX)
 		h->facts.gid = c->gid;
+	keep_heap_rights(h->heaps->keep, h);
 	return 0;
 }

@@ -15,6 +15,8 @@ int session_new(struct session **out, uint64_t id, struct credentials *who, stru
 		return -ENOMEM;
 	s->id = id;
 	s->areas = (struct areas)AREAS_NULL;
+	s->pidfd = -1;
+	s->kept = (struct kept_session)KEPT_SESSION_NULL;
 	s->port = port;
 	s->port_ctx = ctx;
 	TAILQ_INIT(&s->bound);

@@ -13,6 +13,7 @@
 
 #include "daemon/access.h"
 #include "daemon/areas.h"
+#include "daemon/kept.h"
 #include "daemon/parked.h"
 #include "proto/channel.h"
 
@@ -37,6 +38,8 @@ struct session {
 	char label[WIRE_LABEL_SIZE];
 	struct charge charge;
 	struct areas areas;
+	int pidfd; /* the port's; -1: none */
+	struct kept_session kept;
 	struct table bindings; /* by heap id */
 	TAILQ_HEAD(, binding) bound;
 	uint32_t n_bound;

@@ -27,6 +27,18 @@ void world_init(struct world *w, struct committer *c, struct config *config,
 	TAILQ_INIT(&w->ended);
 }
 
+void world_keep(struct world *w, struct keep *keep)
+{
+	keep->wake = w->wake;
+	keep->ctx = w->ctx;
+	w->heaps.keep = keep;
+}
+
+void world_abandon(struct world *w)
+{
+	w->heaps.keep = NULL;
+}
+
 void world_reload(struct world *w, struct config *config)
 {
 	config_deinit(&w->config);
@@ -80,6 +92,12 @@ static bool undo_some(struct world *w, struct session *s)
 	return TAILQ_EMPTY(&s->parked) && TAILQ_EMPTY(&s->bound);
 }
 
+static void forget(struct world *w, struct session *s)
+{
+	keep_session_end(w->heaps.keep, s);
+	session_free(s);
+}
+
 static void undo_ended(struct world *w)
 {
 	struct session *s = TAILQ_FIRST(&w->ended);
@@ -88,7 +106,7 @@ static void undo_ended(struct world *w)
 		return;
 	TAILQ_REMOVE(&w->ended, s, link);
 	if (undo_some(w, s))
-		session_free(s);
+		forget(w, s);
 	else
 		TAILQ_INSERT_TAIL(&w->ended, s, link); /* they take turns */
 }
@@ -99,7 +117,7 @@ void world_leave(struct world *w, struct session *s)
 	w->n_sessions--;
 	TAILQ_REMOVE(&w->sessions, s, link);
 	if (undo_some(w, s)) {
-		session_free(s);
+		forget(w, s);
 		return;
 	}
 	TAILQ_INSERT_TAIL(&w->ended, s, link);
@@ -113,6 +131,8 @@ uint64_t world_work(struct world *w)
 	undo_ended(w);
 	binds_serve(w);
 	next = heaps_work(&w->heaps);
+	if (keep_work(w->heaps.keep))
+		return 0;
 	return TAILQ_EMPTY(&w->ended) && TAILQ_EMPTY(&w->names.due) ? next : 0;
 }
 
