@@ -150,7 +150,10 @@ static int fill(struct heap *h, const struct wire_bound *b, int fd)
 	if (r < 0)
 		return r;
 	atomic_store_explicit(&h->control, control, memory_order_release);
-	r = mapping_arena((void **)&h->base, fd, h->usable, h->writable);
+	if (b->backing == BACKING_DEVICE)
+		r = mapping_device((void **)&h->base, fd, h->usable, h->writable);
+	else
+		r = mapping_arena((void **)&h->base, fd, h->usable, h->writable);
 	if (r < 0)
 		return r;
 	return heap_is_segment(h) || !h->writable ? 0 : carve(h, b);

@@ -49,9 +49,9 @@ int mapping_arena(void **out, int fd, uint64_t size, bool writable)
 	return 0;
 }
 
-int mapping_device(void **out, int fd, uint64_t size)
+int mapping_device(void **out, int fd, uint64_t size, bool writable)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *p = mmap(NULL, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
 
 	if (p == MAP_FAILED)
 		return -errno;

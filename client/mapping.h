@@ -13,9 +13,9 @@
 /* Maps size bytes (a page multiple) of fd, read-only or writable, populated. 0 or -ENOMEM, -EACCES, another -errno. */
 int mapping_arena(void **out, int fd, uint64_t size, bool writable);
 
-/* Maps size bytes of a device for reading and writing. Nothing is touched: a driver fills its page tables itself, or at
+/* Maps size bytes of a device, read-only or writable. Nothing is touched: a driver fills its page tables itself, or at
  * the first access; a read might do something. 0 or -ENOMEM, -EACCES, another -errno. */
-int mapping_device(void **out, int fd, uint64_t size);
+int mapping_device(void **out, int fd, uint64_t size, bool writable);
 
 /* Zeroed private memory, reserved only: mapping_populate gives it backing. 0 or -ENOMEM. */
 int mapping_private(void **out, size_t size);

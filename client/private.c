@@ -20,7 +20,7 @@ static int map(struct private_arena *a, const struct frame *f)
 	if (r < 0 || b->backing == BACKING_OWN)
 		return r;
 	if (b->backing == BACKING_DEVICE)
-		return mapping_device((void **)&a->base, f->fds[0], a->usable);
+		return mapping_device((void **)&a->base, f->fds[0], a->usable, true);
 	return mapping_arena((void **)&a->base, f->fds[0], a->usable, true);
 }
 

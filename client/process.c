@@ -3,6 +3,9 @@
  */
 #include "client/process.h"
 
+#include "client/multi_heap.h"
+#include "client/partitions.h"
+#include "client/pool.h"
 #include "client/registry.h"
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -24,6 +27,9 @@ static void after_fork_in_child(void)
 	session_forget_all();
 	heap_table_init();
 	registry_forget();
+	partitions_reset();
+	multi_heap_forget();
+	pool_reset();
 	epoch_begin();
 }
 
@@ -32,6 +38,9 @@ static void set_up(void)
 	assert(sysconf(_SC_PAGESIZE) == (long)HW_PAGE_SIZE && "built for 4 KiB pages");
 	heap_table_init();
 	registry_init();
+	partitions_reset();
+	multi_heap_forget();
+	pool_reset();
 	session_set_handler(&heap_session_handler);
 	once_result = epoch_init();
 	if (once_result == 0)

@@ -68,6 +68,11 @@ const char *session_problem(void)
 	return problem;
 }
 
+void session_set_problem(const char *text)
+{
+	(void)snprintf(problem, sizeof(problem), "%s", text);
+}
+
 bool session_is_up(const struct session *s)
 {
 	return !atomic_load_explicit(&s->down, memory_order_acquire);

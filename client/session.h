@@ -49,6 +49,9 @@ uint64_t session_max_heap(const struct session *s);
 /* Why session_get failed last in this thread; "" if it did not. */
 const char *session_problem(void);
 
+/* Another reason, of what came after: copied, the calling thread's until its next session_get. */
+void session_set_problem(const char *text);
+
 /* One request, one reply, in the same frame; id is set here. 0 (look at the header's status); -EMFILE (the same, but
  * the fds found no room here); -ECONNREFUSED. */
 int session_call(struct session *s, struct frame *f);

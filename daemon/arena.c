@@ -3,14 +3,14 @@
  */
 #include "daemon/arena.h"
 
-#include <stdio.h>
+#include <sys/stat.h>
+#include "daemon/log.h"
 #include "daemon/memfd.h"
-#include "proto/wire.h"
+#include "proto/codec.h"
 
 static void arena_free(struct arena *a)
 {
-	if (a->job.fd >= 0)
-		commit_dispose(a->committer, take_fd(&a->job.fd), a->job.map, a->job.size);
+	backing_close(&a->job, a->committer);
 	charge_deinit(&a->bytes);
 	charge_deinit(&a->heap);
 	free(a);
@@ -22,16 +22,8 @@ static void arena_freep(struct arena **a)
 		arena_free(*a);
 }
 
-static int make_file(struct arena *a, const char *name)
-{
-	char text[sizeof("heapd:") + WIRE_NAME_SIZE];
-
-	(void)snprintf(text, sizeof(text), "heapd:%.*s", (int)WIRE_NAME_MAX, name);
-	return memfd_new(&a->job.fd, text, a->job.size);
-}
-
 int arena_new(struct arena **out, struct committer *c, struct accounts *as, uid_t uid,
-	      const char *name, uint64_t size)
+	      const struct arena_wish *wish)
 {
 	_cleanup_(arena_freep) struct arena *a = calloc(1, sizeof(*a));
 	int r;
@@ -40,22 +32,94 @@ int arena_new(struct arena **out, struct committer *c, struct accounts *as, uid_
 		return -ENOMEM;
 	a->committer = c;
 	a->job.fd = -1;
-	a->job.size = size;
+	a->fallback = wish->backing->fallback;
+	a->lock = wish->lock;
+	name_copy(a->name, wish->name);
 	r = charge_take(&a->heap, as, uid, RESOURCE_HEAPS, 1);
 	if (!r)
-		r = charge_take(&a->bytes, as, uid, RESOURCE_BYTES, size);
+		r = backing_open(&a->job, &a->backing, wish);
 	if (!r)
-		r = make_file(a, name);
+		r = charge_take(&a->bytes, as, uid, RESOURCE_BYTES, a->job.size);
 	if (r)
 		return r;
+	a->fell_back = a->backing != wish->backing->kind;
 	*out = take(a);
 	return 0;
+}
+
+/* Its pages are there. If they cannot be locked again, the log has said why. */
+static void relocked(_unused_ void *ctx, _unused_ int result)
+{
+}
+
+static int adopt_file(struct arena *a, struct devices *ds, const struct arena_rest *rest)
+{
+	struct stat st;
+
+	a->job.fd = rest->fd;
+	a->job.size = rest->size;
+	a->backing = rest->backing;
+	if (rest->backing == BACKING_DEVICE)
+		return device_adopt(&a->job.device, ds, rest->fd, rest->read_fd, rest->size);
+	if (fstat(rest->fd, &st) < 0)
+		return -errno;
+	return S_ISREG(st.st_mode) && (uint64_t)st.st_size == rest->size ? 0 : -EUCLEAN;
+}
+
+int arena_adopt(struct arena **out, struct committer *c, struct accounts *as, struct devices *ds,
+		uid_t uid, const struct arena_rest *rest)
+{
+	_cleanup_(arena_freep) struct arena *a = calloc(1, sizeof(*a));
+	int fd = rest->fd, read_fd = rest->read_fd, r;
+
+	if (!a) {
+		close_fd(&fd);
+		close_fd(&read_fd);
+		return -ENOMEM;
+	}
+	a->committer = c;
+	a->job.fd = -1;
+	a->lock = rest->lock && rest->backing == BACKING_MEMORY;
+	name_copy(a->name, rest->name);
+	r = charge_retake(&a->heap, as, uid, RESOURCE_HEAPS, 1);
+	if (!r)
+		r = charge_retake(&a->bytes, as, uid, RESOURCE_BYTES, rest->size);
+	if (r < 0) {
+		close_fd(&fd);
+		close_fd(&read_fd);
+		return r;
+	}
+	r = adopt_file(a, ds, rest);
+	if (r < 0)
+		return r;
+	a->job.lock = a->lock;
+	if (a->lock)
+		(void)arena_commit(a, relocked, a);
+	*out = take(a);
+	return 0;
+}
+
+/* Another try with ordinary memory. 0: it is under way; or the result. */
+static int fall_back(struct arena *a, int result)
+{
+	int r = backing_fall_back(&a->job, a->committer, a->name, a->fallback, a->lock, result);
+
+	if (r)
+		return r;
+	a->backing = BACKING_MEMORY;
+	a->fell_back = true;
+	return commit_start(a->committer, &a->job);
 }
 
 static void committed(struct commit_job *job, int result)
 {
 	struct arena *a = container_of(job, struct arena, job);
 
+	if (result < 0 && !a->disposed) {
+		result = fall_back(a, result);
+		if (!result)
+			return;
+	}
 	a->committing = false;
 	if (a->disposed)
 		arena_free(a);
@@ -63,19 +127,34 @@ static void committed(struct commit_job *job, int result)
 		a->ready(a->ctx, result);
 }
 
-int arena_commit(struct arena *a, bool lock, void (*ready)(void *ctx, int result), void *ctx)
+int arena_commit(struct arena *a, void (*ready)(void *ctx, int result), void *ctx)
 {
 	int r;
 
 	a->ready = ready;
 	a->ctx = ctx;
-	a->job.lock = lock;
 	a->job.done = committed;
 	a->committing = true;
 	r = commit_start(a->committer, &a->job);
 	if (r < 0)
 		a->committing = false;
 	return r;
+}
+
+int arena_status(const struct arena *a, int error)
+{
+	switch (error) {
+	case -ECANCELED:
+		return STATUS_CANCELLED; /* the daemon ends */
+	case -EMFILE:
+	case -ENFILE:
+		return STATUS_NO_FILES;
+	}
+	if (a->job.device)
+		return backing_status(&a->job, a->name, error);
+	if (error != -ENOMEM && error != -ENOSPC)
+		log_limited(LOG_WARNING, "memory could not be committed: %s", strerror(-error));
+	return STATUS_NO_MEMORY;
 }
 
 struct arena *arena_dispose(struct arena *a)
@@ -91,16 +170,21 @@ struct arena *arena_dispose(struct arena *a)
 	return NULL;
 }
 
+/* What is a device has been opened for reading when it was opened, or never is. */
 int arena_fd(const struct arena *a, bool writable, int *fd, int *opened)
 {
-	int r;
+	const struct device *d = a->job.device;
+	int r = 0;
 
 	*opened = -1;
-	if (!writable) {
+	if (writable) {
+		*fd = a->job.fd;
+	} else if (d) {
+		*fd = d->read_fd;
+		r = d->read_fd < 0 ? -EACCES : 0;
+	} else {
 		r = memfd_reopen_read(opened, a->job.fd);
-		if (r < 0)
-			return r;
+		*fd = *opened;
 	}
-	*fd = writable ? a->job.fd : *opened;
-	return 0;
+	return r;
 }

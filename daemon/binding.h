@@ -38,6 +38,9 @@ struct binding {
 	bool recall_steady;  /* since then it has been pressed all the time, and granted nothing */
 	uint64_t recalled_ns;
 
+	bool is_resumed; /* by a session that came back to a new daemon */
+	uint32_t told;   /* it has told of its pages below this */
+
 	bool must_ask; /* a refill that must not wait wants its word, whatever else is known */
 	bool dry;      /* has given all that was free; while it is pressed more comes by itself */
 

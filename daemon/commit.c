@@ -17,6 +17,7 @@
 #include "daemon/commit.h"
 #include "daemon/log.h"
 #include "daemon/memory.h"
+#include "daemon/opener.h"
 #include "daemon/ring.h"
 #include "daemon/step.h"
 #include "daemon/worker.h"
@@ -44,6 +45,7 @@ struct task {
 	struct step step;
 	enum phase phase;
 	uint64_t allocated, populated; /* bytes */
+	uint64_t claimed;              /* of free memory, not allocated yet */
 	unsigned interrupted;
 	bool by_worker; /* the step is the worker's second try of what the ring failed */
 	int ring_error; /* as which it failed */
@@ -55,6 +57,7 @@ struct committer {
 	struct ring *old_ring;  /* refused, may have steps in flight yet */
 	struct worker *worker;
 	struct worker *disposer;
+	struct opener opener;   /* devices */
 	struct memory memory;
 	TAILQ_HEAD(, task) queue;
 	LIST_HEAD(, task) tasks;
@@ -92,6 +95,12 @@ void commit_dispose(struct committer *c, int fd, void *map, uint64_t size)
 		dispose(c, fd, map, size);
 }
 
+void commit_close(struct committer *c, int fd)
+{
+	if (fd >= 0)
+		opener_close(&c->opener, fd);
+}
+
 /* ---- one task ---- */
 
 static void task_finish(struct task *t, int result)
@@ -99,7 +108,7 @@ static void task_finish(struct task *t, int result)
 	struct committer *c = t->committer;
 	struct commit_job *job = t->job;
 
-	memory_settle(&c->memory, job->size - t->allocated);
+	memory_settle(&c->memory, t->claimed);
 	if (result < 0 && t->step.map) {
 		dispose(c, -1, t->step.map, job->size);
 		t->step.map = NULL;
@@ -128,7 +137,7 @@ static void task_prepare(struct task *t)
 	case ALLOCATE:
 		s->kind = STEP_FALLOCATE;
 		s->offset = t->allocated;
-		s->length = min_u64(CHUNK, job->size - s->offset);
+		s->length = min_u64(max_u64(CHUNK, job->huge_page), job->size - s->offset);
 		break;
 	case MAP:
 		s->kind = STEP_MAP;
@@ -143,6 +152,14 @@ static void task_prepare(struct task *t)
 	}
 }
 
+static void settle(struct task *t, uint64_t allocated)
+{
+	uint64_t n = min_u64(allocated, t->claimed);
+
+	memory_settle(&t->committer->memory, n);
+	t->claimed -= n;
+}
+
 /* The step went well: what comes next? */
 static void task_advance(struct task *t)
 {
@@ -152,7 +169,7 @@ static void task_advance(struct task *t)
 	switch (t->phase) {
 	case ALLOCATE:
 		t->allocated += t->step.length;
-		memory_settle(&t->committer->memory, t->step.length);
+		settle(t, t->step.length);
 		if (t->allocated == job->size)
 			t->phase = job->lock ? MAP : FINISHED;
 		break;
@@ -297,18 +314,21 @@ int commit_start(struct committer *c, struct commit_job *job)
 	job->map = NULL;
 	job->locked = false;
 	job->private_ = NULL;
-	if (!job->size || job->size % HW_PAGE_SIZE || job->size > INT64_MAX)
+	if (!job->size || job->size % max_u64(HW_PAGE_SIZE, job->huge_page) || job->size > INT64_MAX)
 		return -EINVAL;
 	if (c->closing)
 		return -ECANCELED;
+	if (job->device)
+		return opener_start(&c->opener, job);
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return -ENOMEM;
-	r = memory_claim(&c->memory, job->size);
+	r = job->huge_page ? 0 : memory_claim(&c->memory, job->size);
 	if (r < 0) {
 		free(t);
 		return r;
 	}
+	t->claimed = job->huge_page ? 0 : job->size;
 	t->committer = c;
 	t->job = job;
 	t->step.fd = job->fd;
@@ -325,10 +345,14 @@ int commit_start(struct committer *c, struct commit_job *job)
  * A waiting task ends after its next step, not here: done() never runs inside a call of the
  * owner's. That is soon, since steps are short and the queue moves on.
  */
-void commit_cancel(_unused_ struct committer *c, struct commit_job *job)
+void commit_cancel(struct committer *c, struct commit_job *job)
 {
 	struct task *t = job->private_;
 
+	if (job->device) {
+		opener_cancel(&c->opener, job);
+		return;
+	}
 	if (t)
 		t->cancelled = true;
 }
@@ -340,7 +364,7 @@ bool committer_uses_io_uring(const struct committer *c)
 
 unsigned committer_jobs(const struct committer *c)
 {
-	return c->n_tasks;
+	return c->n_tasks + c->opener.n;
 }
 
 static void cancel_all(struct committer *c)
@@ -359,6 +383,7 @@ void committer_drain(struct committer *c)
 {
 	c->closing = true;
 	cancel_all(c);
+	opener_drain(&c->opener);
 	ring_free(take(c->old_ring));
 	ring_free(take(c->ring));
 	worker_free(take(c->worker));
@@ -390,6 +415,7 @@ int committer_new(struct committer **out, struct loop *l, bool want_io_uring)
 		return -ENOMEM;
 	TAILQ_INIT(&c->queue);
 	LIST_INIT(&c->tasks);
+	opener_init(&c->opener, l);
 	memory_init(&c->memory);
 	r = worker_new(&c->worker, l, "heapd-commit");
 	if (r < 0)

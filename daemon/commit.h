@@ -21,11 +21,15 @@ struct committer;
 struct commit_job {
 	int fd;           /* a memfd of the right size; stays the caller's, open until done() */
 	uint64_t size;    /* bytes, a multiple of HW_PAGE_SIZE, > 0 */
+	uint64_t huge_page; /* 0: ordinary pages. Else a multiple of it is size; no look is taken at free memory, which
+			       huge pages are not part of */
+	struct device *device; /* NULL. Else the caller's, new; nothing is committed, fd is out: opener.h */
 	bool lock;        /* keep it in RAM. Where the daemon may not, the job succeeds without */
 	void *map;        /* out: the daemon's mapping if lock succeeded, else NULL; goes to commit_dispose */
 	bool locked;      /* out */
 	/*
-	 * result: 0; -ENOMEM or -ENOSPC (the machine is short); -ECANCELED; another -errno. On
+	 * result: 0; -ENOMEM or -ENOSPC (the machine is short); -ECANCELED; what device.h says; another
+	 * -errno. On
 	 * failure nothing is left but the fd and such pages as it holds: closing it frees them.
 	 */
 	void (*done)(struct commit_job *job, int result);
@@ -62,5 +66,8 @@ void commit_cancel(struct committer *c, struct commit_job *job);
  * happens.
  */
 void commit_dispose(struct committer *c, int fd, void *map, uint64_t size);
+
+/* Closes a device's descriptor, before any device that is asked for later is opened. Ours from here. */
+void commit_close(struct committer *c, int fd);
 
 #endif

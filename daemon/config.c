@@ -25,6 +25,7 @@ struct reader {
 	char *line; /* getline's */
 	size_t line_space;
 	unsigned line_no;
+	unsigned section_line_no; /* of the section we are in */
 	int n_errors;   /* mistakes in the file */
 	int failure;    /* -errno of reading it */
 	bool unclaimed; /* the last line is a "key = value" that inih has not given us */
@@ -47,6 +48,16 @@ static int on_key(void *ctx, _unused_ const char *section, const char *name, con
 	return 1;
 }
 
+/* What is wrong with a section as a whole is told with its own line. */
+static void end_section(struct reader *r)
+{
+	unsigned here = r->line_no;
+
+	r->line_no = r->section_line_no;
+	draft_section_end(&r->draft);
+	r->line_no = here;
+}
+
 /* "[...]", perhaps with a comment behind. text is ours to cut. */
 static void section_line(struct reader *r, char *text)
 {
@@ -56,6 +67,8 @@ static void section_line(struct reader *r, char *text)
 		comment = strstr(text, "] ;");
 	if (comment)
 		end = comment;
+	end_section(r);
+	r->section_line_no = r->line_no;
 	draft_section_unknown(&r->draft);
 	if (!end || (!comment && end[1 + strspn(end + 1, " \t")])) {
 		wrong(r, "a section's line must end with ]");
@@ -126,6 +139,7 @@ static int parse(struct config *c, const char *path, FILE *file)
 	draft_init(&r.draft, c, wrong, &r);
 	e = ini_parse_stream(next_line, &r, on_key, &r);
 	check_claimed(&r);
+	end_section(&r);
 	if (e < -1)
 		e = -ENOMEM; /* inih: -2 */
 	else if (r.failure)
@@ -187,17 +201,26 @@ void config_init(struct config *c)
 		},
 	};
 	STAILQ_INIT(&c->rules);
+	STAILQ_INIT(&c->regions);
 }
 
 void config_deinit(struct config *c)
 {
 	struct heap_rule *rule;
+	struct region *region;
 
 	while ((rule = STAILQ_FIRST(&c->rules))) {
 		STAILQ_REMOVE_HEAD(&c->rules, link);
 		free(rule->glob);
 		free(rule);
 	}
+	while ((region = STAILQ_FIRST(&c->regions))) {
+		STAILQ_REMOVE_HEAD(&c->regions, link);
+		free(region->backing.path);
+		free(region);
+	}
+	free(c->dma);
+	free(c->noncached);
 	free(c->user_limits);
 	config_init(c);
 }
@@ -207,7 +230,20 @@ void config_move(struct config *to, struct config *from)
 	*to = *from;
 	STAILQ_INIT(&to->rules);
 	STAILQ_CONCAT(&to->rules, &from->rules);
+	STAILQ_INIT(&to->regions);
+	STAILQ_CONCAT(&to->regions, &from->regions);
 	config_init(from);
+}
+
+struct region *config_region(const struct config *c, const char *name)
+{
+	struct region *region;
+
+	STAILQ_FOREACH(region, &c->regions, link) {
+		if (!strcmp(region->name, name))
+			break;
+	}
+	return region;
 }
 
 const struct limits *config_limits(const struct config *c, uid_t uid)

@@ -11,6 +11,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 #include "common/base.h"
+#include "proto/wire.h"
 
 struct limits { /* for each user (uid); a value inside the accounts that obey it */
 	uint64_t sessions;
@@ -31,6 +32,28 @@ struct heap_rule {
 	gid_t group;
 };
 
+/* What memory is made of. */
+struct backing {
+	uint32_t kind;      /* enum wire_backing */
+	bool fallback;      /* of BACKING_HUGE: ordinary pages where there are no huge ones; default yes */
+	uint64_t huge_page; /* the same: bytes, a power of two; 0 (default): the system's */
+	char *path;         /* of BACKING_DEVICE, absolute; its owner's who has the value */
+};
+
+/*
+ * [region "NAME"]: memory for the multi-heap of any process that may attach it; in the file's order
+ */
+struct region {
+	STAILQ_ENTRY(region) link;
+	char name[WIRE_NAME_SIZE];
+	uint64_t size;          /* bytes, > 0 */
+	uint32_t attribute;     /* WIRE_CACHEABLE (default), WIRE_NON_CACHEABLE */
+	struct backing backing; /* "backing = memory" (default), huge, or a path */
+	bool has_group;         /* root and members of it may; default: who may create heaps */
+	gid_t group;
+	bool told;              /* the log has it that there were no huge pages */
+};
+
 struct config {
 	/* [daemon] */
 	int priority;         /* SCHED_FIFO priority; 0: none */
@@ -44,7 +67,11 @@ struct config {
 	uint64_t max_size;    /* bytes of one heap; a multiple of HW_PAGE_SIZE */
 	bool create_all;      /* "create = all" (default) or a group: who may create: everyone … */
 	gid_t create_group;   /* … or root and members of this group */
+	char *dma;            /* device that backs H_DMA, absolute; NULL (default): none */
+	char *noncached;      /* the same for H_NONCACHED */
 	STAILQ_HEAD(, heap_rule) rules;
+	STAILQ_HEAD(, region) regions;
+	size_t n_regions;
 	/* [limits] and [limits "USER"] */
 	struct limits limits; /* for users without a section of their own */
 	struct user_limits *user_limits;
@@ -68,6 +95,9 @@ void config_move(struct config *to, struct config *from);
  * NSS for users and groups, so it may block: at start and at SIGHUP, never for a client.
  */
 int config_load(struct config *c, const char *path);
+
+/* The region of that name; it belongs to c. NULL: none. Walks the regions. */
+struct region *config_region(const struct config *c, const char *name);
 
 /* The limits that hold for a user; they belong to c. Root has none (all UINT64_MAX). */
 const struct limits *config_limits(const struct config *c, uid_t uid);

@@ -5,7 +5,7 @@
  * Two passes over [limits]: what [limits "USER"] leaves out is as in [limits], which may come
  * later.
  */
-#include "daemon/draft.h"
+#include "daemon/draft_internal.h"
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -21,9 +21,7 @@ struct user_section {
 	bool has[4];
 };
 
-static void wrong(struct draft *d, const char *fmt, ...) _printf_(2, 3);
-
-static void wrong(struct draft *d, const char *fmt, ...)
+void draft_wrong(struct draft *d, const char *fmt, ...)
 {
 	char text[256];
 	va_list args;
@@ -35,9 +33,6 @@ static void wrong(struct draft *d, const char *fmt, ...)
 }
 
 /* ---- keys: each sets its part of the config, or says what it expects ---- */
-
-/* What a key's text must be; NULL: it was, and is set. */
-typedef const char *set_fn(struct draft *d, const char *text);
 
 static const char *set_bool(bool *out, const char *text)
 {
@@ -117,6 +112,30 @@ static const char *set_create(struct draft *d, const char *text)
 	return NULL;
 }
 
+static const char *set_path(char **out, const char *text)
+{
+	char *copy;
+
+	if (*text != '/')
+		return "an absolute path";
+	copy = strdup(text);
+	if (!copy)
+		return "more memory than there is";
+	free(*out);
+	*out = copy;
+	return NULL;
+}
+
+static const char *set_dma(struct draft *d, const char *text)
+{
+	return set_path(&d->config->dma, text);
+}
+
+static const char *set_noncached(struct draft *d, const char *text)
+{
+	return set_path(&d->config->noncached, text);
+}
+
 static const char *set_rule_mode(struct draft *d, const char *text)
 {
 	const char *expected = set_mode(&d->rule->mode, text);
@@ -190,7 +209,9 @@ static const struct section {
 	{ .name = "heaps", .plain = true, .keys = {
 		{ "mode", set_heap_mode },
 		{ "max_size", set_max_size },
-		{ "create", set_create } } },
+		{ "create", set_create },
+		{ "dma", set_dma },
+		{ "noncached", set_noncached } } },
 	{ .name = "limits", .plain = true, .enter = user_enter, .keys = {
 		{ "sessions", set_sessions },
 		{ "heaps", set_heaps },
@@ -199,6 +220,13 @@ static const struct section {
 	{ .name = "heap", .enter = rule_enter, .keys = {
 		{ "mode", set_rule_mode },
 		{ "group", set_rule_group } } },
+	{ .name = "region", .enter = region_enter, .keys = {
+		{ "size", region_set_size },
+		{ "attribute", region_set_attribute },
+		{ "backing", region_set_backing },
+		{ "huge_page", region_set_huge_page },
+		{ "fallback", region_set_fallback },
+		{ "group", region_set_group } } },
 };
 
 /* Two sections for one user are one. */
@@ -208,11 +236,11 @@ static bool user_enter(struct draft *d, const char *name)
 	uid_t uid;
 
 	if (value_user(name, &uid) < 0) {
-		wrong(d, "no such user: %s", name);
+		draft_wrong(d, "no such user: %s", name);
 		return false;
 	}
 	if (!uid) {
-		wrong(d, "root has no limits");
+		draft_wrong(d, "root has no limits");
 		return false;
 	}
 	for (size_t i = 0; i < d->n_users; i++)
@@ -222,7 +250,7 @@ static bool user_enter(struct draft *d, const char *name)
 		}
 	users = reallocarray(d->users, d->n_users + 1, sizeof(*users));
 	if (!users) {
-		wrong(d, "out of memory");
+		draft_wrong(d, "out of memory");
 		return false;
 	}
 	d->users = users;
@@ -239,7 +267,7 @@ static bool rule_enter(struct draft *d, const char *glob)
 		rule->glob = strdup(glob);
 	if (!rule || !rule->glob) {
 		free(rule);
-		wrong(d, "out of memory");
+		draft_wrong(d, "out of memory");
 		return false;
 	}
 	STAILQ_INSERT_TAIL(&d->config->rules, rule, link);
@@ -281,16 +309,21 @@ void draft_section(struct draft *d, const char *text)
 		if (strlen(sections[i].name) == n && !strncmp(sections[i].name, text, n))
 			s = &sections[i];
 	if (!s)
-		wrong(d, "unknown section [%s]; there are [daemon], [heaps], [limits], "
-			 "[limits \"USER\"] and [heap \"GLOB\"]", text);
+		draft_wrong(d, "unknown section [%s]; there are [daemon], [heaps], [limits], "
+			 "[limits \"USER\"], [heap \"GLOB\"] and [region \"NAME\"]", text);
 	else if (!unquote(&argument))
-		wrong(d, "[%s: the closing quote must be the last character before ]", s->name);
+		draft_wrong(d, "[%s: the closing quote must be the last character before ]", s->name);
 	else if (*argument && !s->enter)
-		wrong(d, "[%s] takes no argument", s->name);
+		draft_wrong(d, "[%s] takes no argument", s->name);
 	else if (!*argument && !s->plain)
-		wrong(d, "[%s] needs an argument, as in [heap \"video-*\"]", s->name);
+		draft_wrong(d, "[%s] needs an argument, as in [%s \"video\"]", s->name, s->name);
 	else if (!*argument || s->enter(d, argument))
 		d->kind = s;
+}
+
+void draft_section_end(struct draft *d)
+{
+	region_leave(d);
 }
 
 void draft_section_unknown(struct draft *d)
@@ -304,7 +337,7 @@ void draft_key(struct draft *d, const char *name, const char *value)
 	const char *expected;
 
 	if (!d->section[0]) {
-		wrong(d, "%s: a key before the first [section]", name);
+		draft_wrong(d, "%s: a key before the first [section]", name);
 		return;
 	}
 	if (!d->kind)
@@ -314,10 +347,10 @@ void draft_key(struct draft *d, const char *name, const char *value)
 			continue;
 		expected = k->set(d, value);
 		if (expected)
-			wrong(d, "%s = %s: expected %s", name, value, expected);
+			draft_wrong(d, "%s = %s: expected %s", name, value, expected);
 		return;
 	}
-	wrong(d, "unknown key %s in [%s]", name, d->section);
+	draft_wrong(d, "unknown key %s in [%s]", name, d->section);
 }
 
 int draft_finish(struct draft *d)
@@ -354,6 +387,7 @@ void draft_init(struct draft *d, struct config *c, void (*wrong_fn)(void *ctx, c
 
 void draft_deinit(struct draft *d)
 {
+	region_drop(d);
 	free(d->users);
 	d->users = NULL;
 	d->n_users = 0;

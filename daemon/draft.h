@@ -21,7 +21,9 @@ struct draft {
 	struct user_section *users;
 	size_t n_users;
 	struct user_section *user; /* the section we are in, if it is a user's */
-	struct heap_rule *rule;    /* the same for a heap's */
+	struct heap_rule *rule;    /* the same for a heap's, */
+	struct region *region;     /* and for a region's, not yet the config's */
+	bool has_huge;             /* it has a key that only huge pages have */
 };
 
 /* wrong(ctx, text): what is wrong with the section or key just given. */
@@ -31,6 +33,7 @@ void draft_deinit(struct draft *d); /* safe twice; the config stays */
 
 /* text: what is between the brackets, at most DRAFT_SECTION_MAX bytes. May block (NSS). */
 void draft_section(struct draft *d, const char *text);
+void draft_section_end(struct draft *d);     /* the one we are in, if any, is complete */
 void draft_section_unknown(struct draft *d); /* one that could not be read; its keys are skipped */
 void draft_key(struct draft *d, const char *name, const char *value); /* may block (NSS) */
 

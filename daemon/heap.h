@@ -17,8 +17,8 @@
  * it does not hold all pages of the heap: its page may complete a run of which the daemon or
  * another process has the rest, and nobody but the daemon can put them together.
  *
- * Segments, and bindings for reading, hold no pages. A private heap (no name) is one session's and
- * ends with its binding. A deleted heap grants nothing and ends with its last binding.
+ * Segments, records of a process's own memory, and bindings for reading, hold no pages. A private
+ * heap (no name, or that of a region) is one session's and ends with its binding. A deleted heap grants nothing and ends with its last binding.
  * Bounds: a call handles the runs of one frame; it walks the queue only if something may fit, the
  * bindings only if somebody joined or left the queue, was granted pages, or answered a recall. The
  * pages of orphans come back in pieces (heaps_work). Blocking: never.
@@ -44,7 +44,7 @@ struct heap_facts { /* plain data */
 	uint32_t perm;
 	uid_t uid;
 	gid_t gid;
-	char name[WIRE_NAME_SIZE];
+	char name[WIRE_NAME_SIZE]; /* of a private one: empty, or a configured region's; not a heap's name */
 };
 
 struct heap {
@@ -88,7 +88,7 @@ struct heap {
 /* What all heaps share. */
 struct heaps {
 	struct table by_id;
-	TAILQ_HEAD(, heap) all; /* by id */
+	TAILQ_HEAD(heap_list, heap) all; /* by id */
 	uint64_t last_id;
 	uint64_t n, n_total, bytes;
 	TAILQ_HEAD(, binding) orphans;
@@ -117,6 +117,12 @@ uint64_t heaps_work(struct heaps *hs);
 int heap_new(struct heap **out, struct heaps *hs, const struct heap_facts *facts,
 	     struct arena **arena);
 /*
+ * The same for a heap that a daemon before had: facts->id is its own, and nothing is said of the ids to
+ * come. (Walks back over those of higher ids: they had better come in order.)
+ */
+int heap_revive(struct heap **out, struct heaps *hs, const struct heap_facts *facts,
+		struct arena **arena);
+/*
  * Pre: no binding with a session, no name, no creation. NULL is fine; returns NULL. Orphans go with
  * it.
  */
@@ -129,7 +135,21 @@ static inline bool heap_has_pages(const struct heap *h)
 
 static inline bool heap_is_private(const struct heap *h)
 {
-	return h->facts.name[0] == '\0';
+	return h->facts.session != 0;
+}
+
+/* A partition, region or pool: part of an allocator inside the one process that has it. */
+static inline bool heap_is_part(const struct heap *h)
+{
+	return h->facts.kind >= KIND_PARTITION;
+}
+
+/* Bytes that can be had of it: of the arena, but of a process's own memory what the process has. */
+static inline uint64_t heap_usable(const struct heap *h)
+{
+	if (h->arena->backing == BACKING_OWN)
+		return align_up(h->facts.size, HW_PAGE_SIZE);
+	return (uint64_t)h->n_pages * HW_PAGE_SIZE;
 }
 
 /* ---- bindings ---- */
@@ -160,6 +180,16 @@ void heap_unbind(struct binding *b);
  */
 void heap_delete(struct heap *h);
 
+/*
+ * For a heap of before, any state: a binding as it was, without its pages; pages of it, pre: they are
+ * free; and, when it has all, what its processes see. 0; -ENOMEM; -EEXIST: the slot is another's, or
+ * -EISCONN: the session is bound to it.
+ */
+int heap_rebind(struct binding **out, struct heap *h, struct session *s, uint32_t access,
+		uint32_t slot, uint32_t record);
+void heap_regrant(struct binding *b, uint32_t first, uint32_t n);
+void heap_revived(struct heap *h);
+
 /* ---- pages ---- */
 
 struct refill {
@@ -186,6 +216,13 @@ void heap_refill_ahead(struct binding *b, uint32_t pages, struct grant *grant);
 
 /* RETURN. 0; -EPROTO: pages it does not hold, or the answer to a recall that never was. */
 int heap_return(struct binding *b, const struct wire_return *body);
+
+/* Pages that it holds become free; nothing follows from it until heap_changed. Pre: holders_has. */
+void heap_take_back(struct binding *b, uint32_t first, uint32_t n);
+/* All that follows: grants, what the control slots say, recalls. */
+void heap_changed(struct heap *h);
+/* Its session has come back without what was on its way to it: nothing is expected of it. */
+void heap_forget_asked(struct binding *b);
 
 /* Takes a parked refill out of the queue and frees it. No event. */
 void heap_unpark(struct parked *p);

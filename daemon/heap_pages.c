@@ -53,6 +53,25 @@ void pages_take_back(struct heap *h, struct binding *b, uint32_t first, uint32_t
 	keep_return(h->heaps->keep, b, first, n);
 }
 
+void heap_take_back(struct binding *b, uint32_t first, uint32_t n)
+{
+	pages_take_back(b->heap, b, first, n);
+	b->heap->is_stale = true;
+}
+
+void heap_changed(struct heap *h)
+{
+	h->is_stale = true;
+	heap_settle(h);
+}
+
+void heap_forget_asked(struct binding *b)
+{
+	recall_forget(b);
+	ahead_forget(b);
+	b->dry = b->must_ask = b->recall_steady = false;
+}
+
 /*
  * Beyond what was asked for, when nobody waits: everything to a process alone, a fair share
  * otherwise.

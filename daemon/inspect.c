@@ -16,11 +16,12 @@
 
 /* ---- statistics ---- */
 
-/* Bytes that a binding can have in blocks at most. */
-static uint64_t bytes_held(const struct binding *b)
+uint64_t bytes_held(const struct binding *b)
 {
+	if (b->heap->arena->backing == BACKING_OWN)
+		return b->heap->facts.size;
 	if (!heap_has_pages(b->heap))
-		return (uint64_t)b->heap->n_pages * HW_PAGE_SIZE;
+		return heap_usable(b->heap);
 	return (uint64_t)b->held.n_pages * HW_PAGE_SIZE;
 }
 
@@ -34,12 +35,36 @@ static void bound_bucket(struct wire_bucket *bucket, uint64_t bytes)
 	bucket->free = (uint32_t)min_u64(bucket->free, blocks);
 }
 
+uint32_t partition_used(const struct wire_stats *stats)
+{
+	uint32_t n = stats->partition.n_blocks, n_free = stats->vacant.n_free;
+
+	return n_free < n ? n - n_free : 0;
+}
+
+/* Their process says it in another way than others, and where others say something else. */
+static void read_part(uint32_t kind, struct wire_stats *stats)
+{
+	if (kind == KIND_PARTITION &&
+	    __builtin_mul_overflow(partition_used(stats), stats->partition.stride, &stats->used))
+		stats->used = UINT64_MAX;
+	if (kind == KIND_PARTITION || kind == KIND_POOL) {
+		memset(stats->bucket, 0, sizeof(stats->bucket));
+		memset(stats->waiter, 0, sizeof(stats->waiter));
+		stats->large = 0;
+	}
+	stats->n_waiters = 0; /* nobody waits for what one process has alone, whole */
+}
+
 void stats_read(const struct binding *b, struct wire_stats *stats)
 {
 	uint64_t bytes = bytes_held(b);
 
 	areas_read(&b->session->areas, b->slot, stats);
+	if (heap_is_part(b->heap))
+		read_part(b->heap->facts.kind, stats);
 	stats->used = min_u64(stats->used, bytes);
+	stats->high = min_u64(max_u64(stats->high, stats->used), bytes);
 	stats->large = min_u64(stats->large, stats->used);
 	stats->n_waiters = (uint32_t)min_u64(stats->n_waiters, WAITERS_MAX);
 	for (size_t i = 0; i < WIRE_BUCKETS; i++)
@@ -53,7 +78,7 @@ static uint32_t add_clamped(uint32_t a, uint32_t b)
 
 void usage_of(const struct heap *h, struct usage *usage)
 {
-	uint64_t usable = (uint64_t)h->n_pages * HW_PAGE_SIZE;
+	uint64_t usable = heap_usable(h);
 	const struct binding *b;
 	struct wire_stats stats;
 
@@ -63,6 +88,7 @@ void usage_of(const struct heap *h, struct usage *usage)
 		/* the pages of a segment are everyone's: the same block, not one more */
 		usage->used = heap_has_pages(h) ? usage->used + stats.used
 						: max_u64(usage->used, stats.used);
+		usage->high = max_u64(usage->high, stats.high);
 		usage->n_waiters = add_clamped(usage->n_waiters, stats.n_waiters);
 		usage->bad_frees = add_clamped(usage->bad_frees, stats.bad_frees);
 	}
@@ -80,12 +106,24 @@ int op_inquire(struct request *rq)
 	usage_of(h, &usage);
 	*info = (struct wire_info){
 		.size = h->facts.size,
-		.usable = (uint64_t)h->n_pages * HW_PAGE_SIZE,
+		.usable = heap_usable(h),
 		.used = usage.used,
 		.n_waiters = usage.n_waiters,
 		.mode = h->facts.mode,
 	};
 	return 0;
+}
+
+/* Of the one session that may use a private heap: the one that is bound, or is to be. */
+static int32_t pid_of(const struct heap *h)
+{
+	const struct binding *b = TAILQ_FIRST(&h->bindings);
+
+	if (!heap_is_private(h))
+		return 0;
+	if (h->creation)
+		return h->creation->session->who.pid;
+	return b ? b->session->who.pid : 0;
 }
 
 void entry_describe(const struct heap *h, struct wire_entry *e)
@@ -96,9 +134,9 @@ void entry_describe(const struct heap *h, struct wire_entry *e)
 	*e = (struct wire_entry){
 		.heap = h->facts.id,
 		.size = h->facts.size,
-		.usable = (uint64_t)h->n_pages * HW_PAGE_SIZE,
+		.usable = heap_usable(h),
 		.used = usage.used,
-		.high = h->high_pages * HW_PAGE_SIZE,
+		.high = heap_is_part(h) ? usage.high : h->high_pages * HW_PAGE_SIZE,
 		.granted = (uint64_t)h->holders.n_held * HW_PAGE_SIZE,
 		.created_ns = h->facts.created_ns,
 		.session = h->facts.session,
@@ -112,6 +150,8 @@ void entry_describe(const struct heap *h, struct wire_entry *e)
 		.n_parked = h->n_parked,
 		.bad_frees = usage.bad_frees,
 		.state = h->state,
+		.backing = h->arena->backing,
+		.pid = pid_of(h),
 	};
 	memcpy(e->name, h->facts.name, sizeof(e->name));
 }

@@ -12,12 +12,23 @@
 
 struct usage {
 	uint64_t used;      /* bytes in blocks */
+	uint64_t high;      /* of a partition, region or pool: the most there ever were */
 	uint32_t n_waiters; /* threads */
 	uint32_t bad_frees;
 };
 
-/* A binding's statistics, made plausible: every figure within what it holds. */
+/* Bytes that a binding can have in blocks at most. */
+uint64_t bytes_held(const struct binding *b);
+
+/*
+ * A binding's statistics, made plausible: every figure within what it holds; .used is right for a
+ * partition too. What partitions and pools have where others have buckets and waiters is gone:
+ * there are none.
+ */
 void stats_read(const struct binding *b, struct wire_stats *stats);
+
+/* Blocks in use, of a partition that is as it says. */
+uint32_t partition_used(const struct wire_stats *stats);
 
 /* Over all bindings of a heap. A system call for each. */
 void usage_of(const struct heap *h, struct usage *usage);

@@ -11,6 +11,7 @@
 /* Units that get or lose their memory in one turn of the loop: 256 KiB, some 60 us. */
 #define UNITS_CHUNK 64u
 #define SESSION_FDS 3u
+#define HEAP_FDS_MAX 2u
 
 struct keep_window { /* that loses its memory */
 	struct keep_window *next;
@@ -40,7 +41,6 @@ struct keep *keep_free(struct keep *k)
 
 	if (!k)
 		return NULL;
-	assert(TAILQ_EMPTY(&k->backing) && "the heaps go first");
 	while ((w = k->emptying)) {
 		k->emptying = w->next;
 		free(w);
@@ -139,6 +139,14 @@ static bool has_room(const struct keep *k, uint32_t n)
 	return !k->store || store_has_room(k->store, n);
 }
 
+/* A device's reader needs a descriptor of its own. */
+static uint32_t heap_fds(const struct heap *h)
+{
+	const struct device *d = h->arena->job.device;
+
+	return d && d->read_fd >= 0 ? 2 : 1;
+}
+
 int keep_heap_begin(struct keep *k, struct heap *h)
 {
 	struct kept_heap *kh = &h->kept;
@@ -146,7 +154,7 @@ int keep_heap_begin(struct keep *k, struct heap *h)
 
 	if (!k)
 		return 0;
-	if (!has_room(k, 1))
+	if (!has_room(k, HEAP_FDS_MAX))
 		return no_room(k, "a heap");
 	r = ledger_take_heap(k->ledger, &kh->record);
 	if (r)
@@ -159,7 +167,7 @@ int keep_heap_begin(struct keep *k, struct heap *h)
 	}
 	ledger_set_last(k->ledger, h->facts.id, 0);
 	if (k->store)
-		store_count(k->store, 1); /* from here on its place is taken */
+		store_count(k->store, HEAP_FDS_MAX); /* from here on its place is taken */
 	return 0;
 }
 
@@ -179,6 +187,7 @@ static void describe(const struct heap *h, uint64_t creator, uint32_t request,
 		.charged = f->uid,
 		.mode = f->mode,
 		.kind = f->kind,
+		.backing = h->arena->backing,
 		.n_pages = h->n_pages,
 		.unit = h->kept.unit,
 	};
@@ -195,17 +204,22 @@ static void safe(void *ctx)
 /* Its window is backed: the record can count, the arena go to the store. */
 static int store_heap(struct keep *k, struct heap *h)
 {
+	const struct device *d = h->arena->job.device;
 	struct kept_heap *kh = &h->kept;
 	char name[STORE_NAME_MAX + 1];
 	struct ledger_heap record;
-	int r = 0;
+	int fds[2], r = 0;
 
 	if (k->store) {
 		keep_name(name, KEEP_HEAP, h->facts.id);
-		r = store_add(k->store, name, &h->arena->job.fd, 1);
+		fds[0] = h->arena->job.fd;
+		fds[1] = d ? d->read_fd : -1;
+		r = store_add(k->store, name, fds, heap_fds(h));
 	}
 	if (r < 0)
 		return r;
+	if (k->store)
+		store_uncount(k->store, HEAP_FDS_MAX - heap_fds(h));
 	kh->stored = true;
 	if (kh->unit != LEDGER_NONE)
 		ledger_words_init(k->ledger, kh->unit);
@@ -261,6 +275,12 @@ int keep_heap_store(struct keep *k, struct heap *h, uint64_t creator, uint32_t r
 	return STATUS_PARKED;
 }
 
+void keep_heap_revived(struct kept_heap *kh, uint32_t record, uint32_t unit, uint32_t n_units)
+{
+	*kh = (struct kept_heap){
+		.record = record, .unit = unit, .n_backed = n_units, .stored = true, .counts = true};
+}
+
 void keep_heap_live(struct keep *k, struct heap *h)
 {
 	if (k && h->kept.counts)
@@ -295,9 +315,9 @@ void keep_heap_end(struct keep *k, struct heap *h)
 		ledger_set_state(k->ledger, kh->record, LEDGER_EMPTY);
 	keep_name(name, KEEP_HEAP, h->facts.id);
 	if (k->store && kh->stored)
-		store_remove(k->store, name, 1);
+		store_remove(k->store, name, heap_fds(h));
 	else if (k->store)
-		store_uncount(k->store, 1);
+		store_uncount(k->store, HEAP_FDS_MAX);
 	if (kh->unit != LEDGER_NONE)
 		window_empty(k, kh->unit, h->n_pages, kh->n_backed);
 	ledger_give_heap(k->ledger, kh->record);
@@ -360,6 +380,12 @@ void keep_session_end(struct keep *k, struct session *s)
 	keep_name(name, KEEP_SESSION, s->id);
 	if (k->store)
 		store_remove(k->store, name, SESSION_FDS);
+}
+
+void keep_last_session(struct keep *k, uint64_t id)
+{
+	if (k)
+		ledger_set_last(k->ledger, 0, id);
 }
 
 /* ---- bindings ---- */

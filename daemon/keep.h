@@ -36,7 +36,8 @@ struct keep {
 
 /* Both are ours from here, even on failure. 0, -ENOMEM. */
 int keep_new_take(struct keep **out, struct ledger *ledger, struct store *store);
-struct keep *keep_free(struct keep *k); /* NULL is fine; returns NULL. What is kept stays so */
+/* NULL is fine; returns NULL. What is kept stays so. Pre: the world has let go of it (world_abandon). */
+struct keep *keep_free(struct keep *k);
 
 /* A piece of what takes long. True: there is more. */
 bool keep_work(struct keep *k);
@@ -65,6 +66,8 @@ int keep_heap_begin(struct keep *k, struct heap *h);
  */
 int keep_heap_store(struct keep *k, struct heap *h, uint64_t creator, uint32_t request,
 		    void (*ready)(void *ctx, int result), void *ctx);
+/* One of before, whose record counts and whose descriptors are stored. */
+void keep_heap_revived(struct kept_heap *kh, uint32_t record, uint32_t unit, uint32_t n_units);
 void keep_heap_live(struct keep *k, struct heap *h);
 void keep_heap_deleted(struct keep *k, struct heap *h); /* pre: somebody is bound */
 void keep_heap_rights(struct keep *k, struct heap *h);
@@ -76,6 +79,9 @@ void keep_heap_end(struct keep *k, struct heap *h);
 /* Before its first heap. 0, also if it cannot be kept; STATUS_QUOTA, -ENOMEM: as keep_heap_begin. */
 int keep_session(struct keep *k, struct session *s);
 void keep_session_end(struct keep *k, struct session *s);
+
+/* An id has been given out; no other daemon will again. */
+void keep_last_session(struct keep *k, uint64_t id);
 
 /* ---- bindings ---- */
 

@@ -15,7 +15,7 @@
  *
  * Invariants (ledger_check proves them): ids differ, and are none above the header's last ones;
  * windows do not overlap; the first word of a window is not 0; a word names nobody, or a binding of
- * that heap, or one that does not count: then its pages are free. Not here: what is put in when
+ * that heap, or one that does not count (also because its session does not): then its pages are free. Not here: what is put in when
  * (keep.h), and making a world of it (revive.h).
  *
  * Compatible: geometry and sizes of records stand in the header, and a reader goes by them. A newer

@@ -94,7 +94,7 @@ static int check_heap(const struct audit *a, const struct ledger_heap *h)
 	if (!h->id || h->id > atomic_load(&header->last_heap))
 		return wrong(a->why, "a heap with an id that was never given");
 	if (!h->size || !h->n_pages || h->n_pages > PAGES_MAX ||
-	    h->size > (uint64_t)h->n_pages * HW_PAGE_SIZE)
+	    (h->backing != BACKING_OWN && h->size > (uint64_t)h->n_pages * HW_PAGE_SIZE))
 		return wrong(a->why, "a heap without size");
 	if (h->kind < KIND_HEAP || h->kind >= KIND_LAST || h->backing >= BACKING_LAST ||
 	    (h->mode & ~WIRE_MODE_ALL) || h->attribute >= WIRE_ATTRIBUTES || h->configured > 1)
@@ -186,7 +186,10 @@ static int collect(struct audit *a)
 
 /* ---- what they say of each other ---- */
 
-/* (Two bindings of one session to one heap, or in one slot, are found when a world is made.) */
+/*
+ * A binding may outlive its session for a while: then it does not count. (Two of one session to one
+ * heap, or in one slot, are found when a world is made.)
+ */
 static int check_bindings(const struct audit *a)
 {
 	for (uint32_t i = 0; i < atomic_load(&a->header->backed[2]); i++) {
@@ -194,8 +197,8 @@ static int check_bindings(const struct audit *a)
 
 		if (!atomic_load(&b->valid))
 			continue;
-		if (!find_known(&a->heaps, b->heap) || !find_known(&a->sessions, b->session))
-			return wrong(a->why, "a binding between what is not there");
+		if (!find_known(&a->heaps, b->heap))
+			return wrong(a->why, "a binding to what is not there");
 		if ((b->access != ACCESS_READ && b->access != ACCESS_WRITE) ||
 		    b->slot >= WIRE_SLOTS)
 			return wrong(a->why, "a binding that never was");

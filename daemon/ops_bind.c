@@ -17,9 +17,10 @@ void bound_describe(const struct heap *h, struct wire_bound *body)
 {
 	body->heap = h->facts.id;
 	body->size = h->facts.size;
-	body->usable = (uint64_t)h->n_pages * HW_PAGE_SIZE;
+	body->usable = heap_usable(h);
 	body->mode = h->facts.mode;
 	body->kind = h->facts.kind;
+	body->backing = h->arena->backing;
 	memcpy(body->name, h->facts.name, sizeof(body->name));
 }
 
@@ -61,6 +62,8 @@ int bind_into(struct session *s, struct heap *h, uint32_t asked, struct frame *f
 	if (r)
 		return status_of_shortage(r);
 	r = arena_fd(h->arena, access == ACCESS_WRITE, &fd, opened);
+	if (r == -EACCES)
+		return STATUS_DENIED;
 	if (r < 0)
 		return status_of_shortage(r) > 0 ? status_of_shortage(r) : STATUS_NO_FILES;
 	r = heap_bind(&b, h, s, access, &grant);

@@ -20,14 +20,32 @@ typedef int op_fn(struct request *rq);
 #define REQUEST_BODY(rq, type) FRAME_BODY((rq)->in, const type)
 #define REPLY_BODY(rq, type) FRAME_BODY(&(rq)->reply->frame, type)
 
-/* ops_create.c */
-op_fn op_create, op_delete, op_chmod;
+/* ops_create.c, ops_change.c, ops_regions.c */
+op_fn op_create, op_delete, op_chmod, op_regions;
 /* ops_bind.c */
 op_fn op_bind, op_unbind;
 /* ops_pages.c */
 op_fn op_refill, op_free, op_cancel;
-/* inspect.c, inspect_heap.c */
-op_fn op_inquire, op_list, op_inspect, op_stat, op_bindings, op_waiters, op_map;
+/* ops_resume.c */
+op_fn op_resume;
+/* inspect.c, inspect_heap.c, inspect_detail.c */
+op_fn op_inquire, op_list, op_inspect, op_stat, op_bindings, op_waiters, op_map, op_detail;
+
+/* What a CREATE comes to. */
+struct plan {
+	struct heap_facts facts;
+	struct backing backing; /* its path is the configuration's */
+};
+
+/* 0, or why not: STATUS_*. */
+int creation_plan(const struct world *w, const struct session *s, const struct wire_create *c,
+		  struct plan *p);
+
+/* Whether a session may have a region of the configuration. */
+bool may_attach(const struct world *w, const struct session *s, const struct region *g);
+
+/* A creation comes to nothing, and its creator is told so. */
+void creation_fail(struct world *w, struct heap *h, uint32_t status);
 
 /* Whether a session may know that a heap exists. */
 bool may_see(const struct session *s, const struct heap *h);

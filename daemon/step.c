@@ -8,6 +8,7 @@
  */
 #include <fcntl.h>
 #include <sys/mman.h>
+#include "daemon/device.h"
 #include "daemon/step.h"
 
 #define UNMAP_PIECE (UINT64_C(4) << 20) /* about 0.1 ms */
@@ -69,6 +70,10 @@ int step_run(struct step *s)
 		return run_map(s);
 	case STEP_POPULATE:
 		return run_populate(s);
+	case STEP_LOOK:
+		return device_look(s->device);
+	case STEP_OPEN:
+		return device_open(s->device);
 	case STEP_UNMAP:
 	case STEP_DISPOSE:
 		if (s->map)

@@ -15,14 +15,19 @@ enum step_kind {
 	STEP_MAP,       /* map [0, length) of fd read-only, locked on fault: *map is the mapping */
 	STEP_POPULATE,  /* fill the page tables of [map + offset, + length) */
 	STEP_UNMAP,     /* munmap [map, map + length), piece by piece */
+	STEP_LOOK,      /* device_look */
+	STEP_OPEN,      /* device_open */
 	STEP_DISPOSE,   /* the same if map is not NULL, then close fd if it is open */
 };
+
+struct device;
 
 struct step {
 	struct step *next; /* the executor's */
 	enum step_kind kind;
 	int fd;
 	void *map;
+	struct device *device;
 	uint64_t offset, length;
 	int result; /* 0 or -errno */
 	void (*done)(struct step *s);

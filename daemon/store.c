@@ -293,11 +293,13 @@ static int connect_to(int *out, const char *path)
 
 struct store *store_free(struct store *s)
 {
+	struct store_wait *w;
 	struct message *m;
 
 	if (!s)
 		return NULL;
-	assert(TAILQ_EMPTY(&s->waits) && "who waits goes first");
+	while ((w = TAILQ_FIRST(&s->waits)))
+		store_unwait(w);
 	while ((m = STAILQ_FIRST(&s->queue))) {
 		STAILQ_REMOVE_HEAD(&s->queue, link);
 		message_free(m);

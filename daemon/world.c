@@ -21,6 +21,7 @@ void world_init(struct world *w, struct committer *c, struct config *config,
 	*w = (struct world){.committer = c, .wake = on_wake, .ctx = ctx, .started_ns = now_ns()};
 	config_move(&w->config, config);
 	accounts_init(&w->accounts, &w->config);
+	devices_init(&w->devices);
 	namespace_init(&w->names);
 	heaps_init(&w->heaps, w->config.recall_ns, wake, w);
 	TAILQ_INIT(&w->sessions);
@@ -36,6 +37,10 @@ void world_keep(struct world *w, struct keep *keep)
 
 void world_abandon(struct world *w)
 {
+	struct session *s;
+
+	TAILQ_FOREACH(s, &w->sessions, link)
+		session_end(s);
 	w->heaps.keep = NULL;
 }
 
@@ -54,9 +59,16 @@ int world_join(struct world *w, struct session **out, struct credentials *who,
 	if (r < 0)
 		return r;
 	w->last_session++;
+	keep_last_session(w->heaps.keep, w->last_session);
 	w->n_sessions++;
 	TAILQ_INSERT_TAIL(&w->sessions, *out, link);
 	return 0;
+}
+
+void world_rejoin(struct world *w, struct session *s)
+{
+	w->n_sessions++;
+	TAILQ_INSERT_TAIL(&w->sessions, s, link);
 }
 
 void world_unpark(struct world *w, struct parked *p)
@@ -92,12 +104,6 @@ static bool undo_some(struct world *w, struct session *s)
 	return TAILQ_EMPTY(&s->parked) && TAILQ_EMPTY(&s->bound);
 }
 
-static void forget(struct world *w, struct session *s)
-{
-	keep_session_end(w->heaps.keep, s);
-	session_free(s);
-}
-
 static void undo_ended(struct world *w)
 {
 	struct session *s = TAILQ_FIRST(&w->ended);
@@ -106,18 +112,19 @@ static void undo_ended(struct world *w)
 		return;
 	TAILQ_REMOVE(&w->ended, s, link);
 	if (undo_some(w, s))
-		forget(w, s);
+		session_free(s);
 	else
 		TAILQ_INSERT_TAIL(&w->ended, s, link); /* they take turns */
 }
 
 void world_leave(struct world *w, struct session *s)
 {
+	keep_session_end(w->heaps.keep, s); /* first: it shall not wait for its process to end, should we */
 	session_end(s);
 	w->n_sessions--;
 	TAILQ_REMOVE(&w->sessions, s, link);
 	if (undo_some(w, s)) {
-		forget(w, s);
+		session_free(s);
 		return;
 	}
 	TAILQ_INSERT_TAIL(&w->ended, s, link);

@@ -18,6 +18,7 @@ struct world {
 	struct config config;
 	struct committer *committer; /* not ours */
 	struct accounts accounts;
+	struct devices devices;
 	struct namespace names;
 	struct heaps heaps;
 	TAILQ_HEAD(, session) sessions, ended;
@@ -57,6 +58,8 @@ void world_reload(struct world *w, struct config *config);
 int world_join(struct world *w, struct session **out, struct credentials *who,
 	       struct charge *charge, const char *label, const struct session_port *port,
 	       void *ctx);
+/* One that a daemon before had; ours from here. */
+void world_rejoin(struct world *w, struct session *s);
 /* The session is over: ours from here. */
 void world_leave(struct world *w, struct session *s);
 

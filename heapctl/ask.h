@@ -41,8 +41,8 @@ void ask_fill_target(struct frame *f, uint64_t heap, const char *name, const voi
 void ask_entry(struct ask *a, const char *what, struct wire_entry *entry);
 
 /*
- * Everything that LIST, BINDINGS, WAITERS or MAP has to tell, in one array of n elements, to be
- * freed. size is that of an element. heap: 0 for LIST. NULL with *n 0 if the heap is gone
+ * Everything that LIST, REGIONS, BINDINGS, WAITERS or MAP has to tell, in one array of n elements, to be
+ * freed. size is that of an element. heap: 0 for LIST and REGIONS. NULL with *n 0 if the heap is gone
  * meanwhile.
  */
 void *ask_all(struct ask *a, uint16_t op, uint64_t heap, size_t size, size_t *n);

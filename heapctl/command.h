@@ -12,6 +12,6 @@
 typedef int command_fn(int argc, char **argv, struct options *o);
 
 command_fn command_list, command_inspect, command_create, command_delete, command_chmod,
-	command_chown, command_stat, command_top, command_ping, command_run;
+	command_chown, command_regions, command_stat, command_top, command_ping, command_run;
 
 #endif

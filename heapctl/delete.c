@@ -52,7 +52,9 @@ int command_delete(int argc, char **argv, struct options *o)
 		uint32_t status = ask_about(&a, &f, d.names[i], ask_fill_target, &op);
 
 		if (status != STATUS_OK)
-			fail("%s: %s", d.names[i], status_text(status));
+			fail("%s: %s", d.names[i],
+			     status == STATUS_INVALID ? "it is its process's own, and ends with that"
+						      : status_text(status));
 	}
 	ask_close(&a);
 	return EXIT_SUCCESS;

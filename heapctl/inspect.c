@@ -6,6 +6,8 @@
 
 #include "heapctl/command.h"
 #include "heapctl/entries.h"
+#include "heapctl/object.h"
+#include "heapctl/page.h"
 #include "heapctl/picture.h"
 #include "heapctl/report.h"
 #include "heapctl/units.h"
@@ -43,74 +45,78 @@ static const struct argp argp = {
 	.args_doc = "NAME|ID",
 	.children = children,
 	.doc = "Shows everything about one heap: its sizes, the processes bound to it with their buckets, who waits, "
-	       "and a map of its pages.",
+	       "and a map of its pages. Of a partition, a region or a pool: whose it is, its blocks and what is free.",
 };
 
 /* ---- for people ---- */
 
-static void title(const char *text, const struct style *style)
+static void print_owner(const struct report *r)
 {
-	(void)printf("\n%s%s%s\n", style->colors ? COLOR_BOLD : "", text,
-		     style->colors ? COLOR_OFF : "");
-}
+	const struct wire_entry *e = &r->entry;
+	char user[WORDS_SIZE], group[WORDS_SIZE], label[WORDS_SIZE];
 
-static void print_size(const char *what, uint64_t bytes, const struct style *style)
-{
-	char text[24];
-
-	size_text(text, sizeof(text), bytes);
-	if (style->bytes)
-		(void)printf("  %-10s %" PRIu64 "\n", what, bytes);
-	else
-		(void)printf("  %-10s %s (%" PRIu64 " bytes)\n", what, text, bytes);
-}
-
-static void print_entry(const struct wire_entry *e, const struct style *style)
-{
-	char mode[WORDS_SIZE], user[WORDS_SIZE], group[WORDS_SIZE], created[WORDS_SIZE];
-
-	mode_text(mode, e->mode);
 	user_text(user, e->uid);
 	group_text(group, e->gid);
-	clock_text(created, sizeof(created), e->created_ns);
-	(void)printf("%s%s%s\n", style->colors ? COLOR_BOLD : "",
-		     e->name[0] ? e->name : "(no name)", style->colors ? COLOR_OFF : "");
-	(void)printf("  %-10s %" PRIu64 "\n", "id", e->heap);
-	(void)printf("  %-10s %s, %s\n", "kind", kind_text(e->kind), mode);
-	(void)printf("  %-10s %s\n", "state", state_text(e->state));
-	(void)printf("  %-10s %s:%s, mode %04o\n", "owner", user, group, e->perm);
-	(void)printf("  %-10s %s\n", "created", created);
+	if (is_object(e))
+		page_line("owner", "%s:%s", user, group);
+	else
+		page_line("owner", "%s:%s, mode %04o", user, group, e->perm);
 	if (e->session)
-		(void)printf("  %-10s %" PRIu64 " alone\n", "session", e->session);
-	print_size("size", e->size, style);
-	print_size("usable", e->usable, style);
-	print_size("held", e->granted, style);
-	print_size("high", e->high, style);
-	print_size("used", e->used, style);
-	(void)printf("  %-10s %u\n", "bound", e->n_bound);
-	(void)printf("  %-10s %u\n", "waiters", e->n_waiters);
-	(void)printf("  %-10s %u\n", "parked", e->n_parked);
-	(void)printf("  %-10s %u\n", "bad frees", e->bad_frees);
+		page_line("session", "%" PRIu64 " alone", e->session);
+	label_text(label, report_label(r, e->pid));
+	if (e->pid)
+		page_line("process", "%d%s%s", e->pid, label[0] ? " " : "", label);
 }
 
-static void print_part(const char *text, struct table *t, const struct style *style)
+static void print_sizes(const struct wire_entry *e, const struct style *style)
 {
-	if (table_rows(t)) {
-		title(text, style);
-		table_print(t, stdout);
+	page_bytes("size", e->size, style);
+	page_bytes("usable", e->usable, style);
+	if (!is_object(e))
+		page_bytes("held", e->granted, style);
+	page_bytes("used", e->used, style);
+	page_bytes("high", e->high, style);
+}
+
+static void print_entry(const struct report *r, const struct style *style)
+{
+	const struct wire_entry *e = &r->entry;
+	char mode[WORDS_SIZE], created[WORDS_SIZE];
+
+	mode_text(mode, e->mode);
+	clock_text(created, sizeof(created), e->created_ns);
+	page_head(e->name[0] ? e->name : "(no name)", style);
+	page_line("id", "%" PRIu64, e->heap);
+	if (is_object(e))
+		page_line("kind", "%s", kind_text(e->kind));
+	else
+		page_line("kind", "%s, %s", kind_text(e->kind), mode);
+	page_line("state", "%s", state_text(e->state));
+	print_owner(r);
+	page_line("created", "%s", created);
+	if (is_object(e) || e->backing != BACKING_MEMORY)
+		page_line("backing", "%s", backing_text(e->backing));
+	print_sizes(e, style);
+	if (!is_object(e)) {
+		page_line("bound", "%u", e->n_bound);
+		page_line("waiters", "%u", e->n_waiters);
+		page_line("parked", "%u", e->n_parked);
 	}
-	table_free(t);
+	page_line("bad frees", "%u", e->bad_frees);
 }
 
 static void print(const struct report *r, const struct style *style)
 {
-	print_entry(&r->entry, style);
-	print_part("Processes", report_bindings(r, style), style);
-	print_part("Buckets", report_buckets(r, 0, r->n_bindings, style), style);
-	print_part("Waiters, in the order in which they will be served", report_waiters(r, style),
-		   style);
+	print_entry(r, style);
+	if (is_object(&r->entry)) {
+		object_print(r, style);
+		return;
+	}
+	page_table("Processes", report_bindings(r, style), style);
+	page_table("Buckets", report_buckets(r, 0, r->n_bindings, style), style);
+	page_table("Waiters, in the order in which they will be served", report_waiters(r, style), style);
 	if (r->n_extents) {
-		title("Pages", style);
+		page_title("Pages", style);
 		picture_draw(r, style, stdout);
 	}
 }
@@ -127,11 +133,20 @@ static void json_bindings(const struct report *r, const struct style *style, str
 
 		json_object(j, NULL);
 		table_json_members(t, i, j);
-		table_json_array(buckets, "buckets", j);
+		if (!is_object(&r->entry) || r->entry.kind == KIND_REGION)
+			table_json_array(buckets, "buckets", j);
 		json_end(j);
 		table_free(buckets);
 	}
 	json_end(j);
+	table_free(t);
+}
+
+static void json_waiters(const struct report *r, const struct style *style, struct json *j)
+{
+	struct table *t = report_waiters(r, style);
+
+	table_json_array(t, "waiters", j);
 	table_free(t);
 }
 
@@ -160,7 +175,7 @@ static void json_map(const struct report *r, struct json *j)
 
 static void print_json(const struct report *r, const struct style *style)
 {
-	struct table *entry = entries_table(style), *waiters = report_waiters(r, style);
+	struct table *entry = entries_table(style);
 	struct json j;
 
 	entries_add(entry, &r->entry);
@@ -170,11 +185,14 @@ static void print_json(const struct report *r, const struct style *style)
 	table_json_members(entry, 0, &j);
 	json_end(&j);
 	json_bindings(r, style, &j);
-	table_json_array(waiters, "waiters", &j);
-	json_map(r, &j);
+	if (is_object(&r->entry)) {
+		object_json(r, style, &j);
+	} else {
+		json_waiters(r, style, &j);
+		json_map(r, &j);
+	}
 	json_end(&j);
 	table_free(entry);
-	table_free(waiters);
 }
 
 int command_inspect(int argc, char **argv, struct options *o)

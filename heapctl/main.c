@@ -22,6 +22,7 @@ static const struct {
 	{.name = "delete", .run = command_delete, .help = "delete a heap"},
 	{.name = "chmod", .run = command_chmod, .help = "change who may use a heap"},
 	{.name = "chown", .run = command_chown, .help = "change who owns a heap"},
+	{.name = "regions", .run = command_regions, .help = "the regions of heapd.conf"},
 	{.name = "stat", .run = command_stat, .help = "the daemon's own figures"},
 	{.name = "ping", .run = command_ping, .help = "measure the way to the daemon and back"},
 	{.name = "run", .run = command_run, .help = "run a command with a heapd of its own"},

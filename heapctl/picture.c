@@ -10,6 +10,7 @@
 #include <inttypes.h>
 
 #include "heapctl/units.h"
+#include "heapctl/words.h"
 
 #define CELLS_A_LINE 64
 
@@ -126,24 +127,16 @@ static void explain(const struct picture *p, char c, const char *text, FILE *out
 		(void)fprintf(out, "%12c %s\n", c, text);
 }
 
-/* A label may hold any bytes above ASCII; on a terminal some of them are commands. */
-static void draw_label(const char *label, FILE *out)
-{
-	for (; *label; label++)
-		(void)fputc((unsigned char)*label < 0x80 ? *label : '?', out);
-	(void)fputc('\n', out);
-}
-
 static void draw_legend(const struct picture *p, const struct report *r, FILE *out)
 {
 	explain(p, '.', "free", out);
 	for (size_t i = 0; i < r->n_bindings && i < 26; i++) {
-		char mark = report_mark(i);
+		char mark = report_mark(i), label[WORDS_SIZE];
 
 		if (!occurs(p, mark) && !occurs(p, (char)tolower((unsigned char)mark)))
 			continue;
-		(void)fprintf(out, "%12c process %d ", mark, r->bindings[i].pid);
-		draw_label(r->bindings[i].label, out);
+		label_text(label, r->bindings[i].label);
+		(void)fprintf(out, "%12c process %d %s\n", mark, r->bindings[i].pid, label);
 	}
 	explain(p, '#', "one of the other processes", out);
 	explain(p, '*', "several processes", out);

@@ -3,7 +3,58 @@
  */
 #include "heapctl/report.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "heapctl/entries.h"
 #include "heapctl/words.h"
+
+/* What the process that has the object says of it. false: it has said nothing that makes sense, or is gone. */
+static bool get_detail(struct ask *a, uint64_t heap, struct wire_detail *detail)
+{
+	struct frame f;
+
+	ask_fill_target(&f, heap, NULL, &(const uint16_t){OP_DETAIL});
+	if (ask_call(a, &f) != STATUS_OK)
+		return false;
+	*detail = *FRAME_BODY(&f, const struct wire_detail);
+	return true;
+}
+
+static int by_place(const void *x, const void *y)
+{
+	const struct wire_place *a = &((const struct region *)x)->place, *b = &((const struct region *)y)->place;
+
+	if (a->attribute != b->attribute)
+		return a->attribute < b->attribute ? -1 : 1;
+	return (a->order > b->order) - (a->order < b->order);
+}
+
+/* All regions of the process whose region this is; those it says nothing of are left out. */
+static void gather_regions(struct report *r, struct ask *a)
+{
+	size_t n;
+	struct wire_entry *entries = ask_all(a, OP_LIST, 0, sizeof(*entries), &n);
+
+	r->regions = must_alloc(n + 1, sizeof(*r->regions));
+	for (size_t i = 0; i < n; i++) {
+		struct wire_detail detail;
+
+		if (entries[i].kind != KIND_REGION || entries[i].session != r->entry.session ||
+		    !get_detail(a, entries[i].heap, &detail) || detail.kind != KIND_REGION)
+			continue;
+		r->regions[r->n_regions++] = (struct region){.entry = entries[i], .place = detail.region};
+	}
+	qsort(r->regions, r->n_regions, sizeof(*r->regions), by_place);
+	free(entries);
+}
+
+static void gather_object(struct report *r, struct ask *a)
+{
+	r->detailed = get_detail(a, r->entry.heap, &r->detail) && r->detail.kind == r->entry.kind;
+	if (r->entry.kind == KIND_REGION)
+		gather_regions(r, a);
+}
 
 void report_gather(struct report *r, struct ask *a, const char *what)
 {
@@ -13,6 +64,10 @@ void report_gather(struct report *r, struct ask *a, const char *what)
 	ask_entry(a, what, &r->entry);
 	heap = r->entry.heap;
 	r->bindings = ask_all(a, OP_BINDINGS, heap, sizeof(*r->bindings), &r->n_bindings);
+	if (is_object(&r->entry)) {
+		gather_object(r, a);
+		return;
+	}
 	r->waiters = ask_all(a, OP_WAITERS, heap, sizeof(*r->waiters), &r->n_waiters);
 	r->extents = ask_all(a, OP_MAP, heap, sizeof(*r->extents), &r->n_extents);
 	r->at_ns = now_ns();
@@ -20,6 +75,7 @@ void report_gather(struct report *r, struct ask *a, const char *what)
 
 void report_deinit(struct report *r)
 {
+	free(take(r->regions));
 	free(take(r->bindings));
 	free(take(r->waiters));
 	free(take(r->extents));
@@ -31,6 +87,14 @@ size_t report_find(const struct report *r, uint64_t session)
 		if (r->bindings[i].session == session)
 			return i;
 	return SIZE_MAX;
+}
+
+const char *report_label(const struct report *r, int32_t pid)
+{
+	for (size_t i = 0; i < r->n_bindings; i++)
+		if (r->bindings[i].pid == pid)
+			return r->bindings[i].label;
+	return "";
 }
 
 char report_mark(size_t binding)
@@ -141,14 +205,6 @@ static uint64_t waits_for(const struct report *r, const struct wire_waiting *w)
 	return r->at_ns > w->waiter.since_ns ? r->at_ns - w->waiter.since_ns : 0;
 }
 
-static const char *label_of(const struct report *r, int32_t pid)
-{
-	for (size_t i = 0; i < r->n_bindings; i++)
-		if (r->bindings[i].pid == pid)
-			return r->bindings[i].label;
-	return "";
-}
-
 struct table *report_waiters(const struct report *r, const struct style *style)
 {
 	enum { POSITION, PID, LABEL, TID, PRIORITY, SIZE, WAITS, PARKED, N };
@@ -170,12 +226,56 @@ struct table *report_waiters(const struct report *r, const struct style *style)
 		table_row(t);
 		table_number(t, POSITION, i + 1);
 		table_signed(t, PID, w->pid);
-		table_text(t, LABEL, label_of(r, w->pid));
+		table_text(t, LABEL, report_label(r, w->pid));
 		table_number(t, TID, w->waiter.tid);
 		table_signed(t, PRIORITY, w->waiter.priority);
 		table_bytes(t, SIZE, w->waiter.size);
 		table_time(t, WAITS, waits_for(r, w));
 		table_text(t, PARKED, w->parked ? "pages" : "a block");
+	}
+	return t;
+}
+
+/* ---- regions ---- */
+
+struct table *report_regions(const struct report *r, const struct style *style)
+{
+	enum { THIS, ID, NAME, ATTRIBUTE, ORDER, ADDRESS, SIZE, USED, HIGH, BAD, BACKING, N };
+	static const struct column columns[N] = {
+		[THIS] = {.key = "this", .heading = "", .show = SHOW_PEOPLE},
+		[ID] = {.key = "id", .type = COLUMN_NUMBER},
+		[NAME] = {.key = "name", .show = SHOW_TELLING},
+		[ATTRIBUTE] = {.key = "attribute"},
+		[ORDER] = {.key = "order", .type = COLUMN_NUMBER},
+		[ADDRESS] = {.key = "address"},
+		[SIZE] = {.key = "size", .type = COLUMN_BYTES},
+		[USED] = {.key = "used", .type = COLUMN_BYTES},
+		[HIGH] = {.key = "high", .type = COLUMN_BYTES},
+		[BAD] = {.key = "bad_frees", .type = COLUMN_NUMBER},
+		[BACKING] = {.key = "backing"},
+	};
+	struct table *t = table_new(columns, N, style);
+
+	for (size_t i = 0; i < r->n_regions; i++) {
+		const struct wire_entry *e = &r->regions[i].entry;
+		const struct wire_place *p = &r->regions[i].place;
+		char address[24];
+
+		(void)snprintf(address, sizeof(address), "%#" PRIx64, p->addr);
+		table_row(t);
+		table_text(t, THIS, e->heap == r->entry.heap ? ">" : "");
+		table_number(t, ID, e->heap);
+		table_text(t, NAME, e->name);
+		table_text(t, ATTRIBUTE, attribute_text(p->attribute));
+		table_number(t, ORDER, p->order);
+		table_text(t, ADDRESS, address);
+		table_bytes(t, SIZE, p->size);
+		table_bytes(t, USED, e->used);
+		table_bytes(t, HIGH, e->high);
+		table_number(t, BAD, e->bad_frees);
+		table_text(t, BACKING, backing_text(e->backing));
+		if (e->bad_frees)
+			table_color(t, COLOR_RED);
 	}
 	return t;
 }

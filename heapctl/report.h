@@ -1,6 +1,7 @@
 /*
  * report.h: all that the daemon tells about one heap, and its parts as tables
  *
+ * Of a partition, a region or a pool it tells a detail, and of a region also what other regions its process has.
  * A report is gathered by several requests, so its parts may differ by what happened between them.
  * The tables say the same to people and, as JSON, to programs.
  */
@@ -10,8 +11,17 @@
 #include "heapctl/ask.h"
 #include "heapctl/table.h"
 
+struct region { /* one of a process */
+	struct wire_entry entry;
+	struct wire_place place;
+};
+
 struct report {
 	struct wire_entry entry;
+	bool detailed;             /* .detail is told: by the process, in words that make sense */
+	struct wire_detail detail;
+	struct region *regions;    /* of the process whose region this is: by attribute, then in their order */
+	size_t n_regions;
 	struct wire_binding *bindings;
 	size_t n_bindings;
 	struct wire_waiting *waiters; /* in the order in which they will be served */
@@ -28,6 +38,9 @@ void report_deinit(struct report *r);
 /* The binding of that session; SIZE_MAX if it has gone meanwhile. */
 size_t report_find(const struct report *r, uint64_t session);
 
+/* What the process calls itself; "" if it has gone meanwhile. May hold any bytes above ASCII. */
+const char *report_label(const struct report *r, int32_t pid);
+
 /* The letter that stands for a binding in tables and in the map: A to Z, '#' for all further ones.
  * */
 char report_mark(size_t binding);
@@ -36,5 +49,6 @@ struct table *report_bindings(const struct report *r, const struct style *style)
 struct table *report_buckets(const struct report *r, size_t first, size_t n,
 			     const struct style *style);
 struct table *report_waiters(const struct report *r, const struct style *style);
+struct table *report_regions(const struct report *r, const struct style *style);
 
 #endif

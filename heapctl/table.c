@@ -4,7 +4,8 @@
  * libsmartcols keeps the cells and lays the table out. JSON is written from the same cells by
  * json.c, because inspect nests tables in one document, which libsmartcols cannot.
  *
- * Invariant: at[c] is the place of column c among those of the libsmartcols table, or NOT_SHOWN.
+ * Invariant: at[c] is the place of column c among those of the libsmartcols table, or NOT_SHOWN. Columns
+ * that are shown only if they tell something are there too, and hidden when the table is printed.
  */
 #include "heapctl/table.h"
 
@@ -20,6 +21,7 @@ struct table {
 	const struct column *columns;
 	size_t n;
 	size_t *at;
+	bool *asked; /* by name: shown whatever is in it */
 	struct style style;
 	struct libscols_table *cols;
 	struct libscols_line *row;
@@ -78,15 +80,17 @@ static _Noreturn void fail_column(const struct table *t, const char *name, size_
 static void show_named(struct table *t, const char *name, size_t length)
 {
 	for (size_t c = 0; c < t->n; c++)
-		if (same_name(t->columns[c].key, name, length))
+		if (same_name(t->columns[c].key, name, length)) {
+			t->asked[c] = true;
 			return show_column(t, c);
+		}
 	fail_column(t, name, length);
 }
 
 static void show_usual(struct table *t)
 {
 	for (size_t c = 0; c < t->n; c++)
-		if (t->columns[c].show == SHOW_USUAL ||
+		if (t->columns[c].show == SHOW_USUAL || t->columns[c].show == SHOW_TELLING ||
 		    t->columns[c].show == (t->style.json ? SHOW_EXTRA : SHOW_PEOPLE))
 			show_column(t, c);
 }
@@ -115,6 +119,7 @@ struct table *table_new(const struct column *columns, size_t n, const struct sty
 	t->n = n;
 	t->style = *style;
 	t->at = must_alloc(n, sizeof(*t->at));
+	t->asked = must_alloc(n, sizeof(*t->asked));
 	for (size_t c = 0; c < n; c++)
 		t->at[c] = NOT_SHOWN;
 	t->cols = scols_new_table();
@@ -131,6 +136,7 @@ struct table *table_free(struct table *t)
 	if (t) {
 		scols_unref_table(t->cols);
 		free(t->at);
+		free(t->asked);
 		free(t);
 	}
 	return NULL;
@@ -143,10 +149,17 @@ void table_row(struct table *t)
 		fail("out of memory");
 }
 
+static bool is_dull(const struct table *t, size_t c, const char *text)
+{
+	const char *dull = t->columns[c].dull;
+
+	return dull && !t->style.json && !t->asked[c] && strcmp(text, dull) == 0;
+}
+
 void table_text(struct table *t, size_t column, const char *text)
 {
 	assert(column < t->n && t->row);
-	if (t->at[column] != NOT_SHOWN && *text &&
+	if (t->at[column] != NOT_SHOWN && *text && !is_dull(t, column, text) &&
 	    scols_line_set_data(t->row, t->at[column], text) != 0)
 		fail("out of memory");
 }
@@ -195,8 +208,34 @@ void table_color(struct table *t, const char *sequence)
 		(void)scols_line_set_color(t->row, sequence);
 }
 
+static bool tells(const struct table *t, size_t c)
+{
+	for (size_t row = 0; row < table_rows(t); row++) {
+		struct libscols_line *line = scols_table_get_line(t->cols, row);
+		const char *text = scols_cell_get_data(scols_line_get_cell(line, t->at[c]));
+
+		if (text && *text)
+			return true;
+	}
+	return false;
+}
+
+static void hide_dull(struct table *t)
+{
+	for (size_t c = 0; c < t->n; c++) {
+		struct libscols_column *col;
+
+		if (t->columns[c].show != SHOW_TELLING || t->at[c] == NOT_SHOWN || t->asked[c] ||
+		    tells(t, c))
+			continue;
+		col = scols_table_get_column(t->cols, t->at[c]);
+		(void)scols_column_set_flags(col, scols_column_get_flags(col) | SCOLS_FL_HIDDEN);
+	}
+}
+
 void table_print(struct table *t, FILE *out)
 {
+	hide_dull(t);
 	(void)scols_table_set_stream(t->cols, out);
 	if (scols_print_table(t->cols) != 0)
 		fail("cannot write the table");

@@ -18,6 +18,7 @@ enum column_show {
 	SHOW_USUAL,
 	SHOW_EXTRA,  /* only if asked for, and in JSON */
 	SHOW_PEOPLE, /* not in JSON */
+	SHOW_TELLING, /* to people, unless asked for: only if some cell says more than .dull, and those cells alone */
 };
 
 struct column {
@@ -25,6 +26,7 @@ struct column {
 	const char *heading;   /* NULL: the key in upper case, with '-' for '_' */
 	enum column_type type;
 	enum column_show show;
+	const char *dull;      /* of SHOW_TELLING: what says no more than an empty cell; or NULL */
 };
 
 struct table;

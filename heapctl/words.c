@@ -34,6 +34,28 @@ const char *state_text(uint32_t state)
 	return state < ARRAY_SIZE(texts) && texts[state] ? texts[state] : "?";
 }
 
+const char *backing_text(uint32_t backing)
+{
+	static const char *const texts[BACKING_LAST] = {
+		[BACKING_MEMORY] = "memory",
+		[BACKING_HUGE] = "huge",
+		[BACKING_DEVICE] = "device",
+		[BACKING_OWN] = "own",
+	};
+
+	return backing < BACKING_LAST && texts[backing] ? texts[backing] : "?";
+}
+
+const char *attribute_text(uint32_t attribute)
+{
+	static const char *const texts[WIRE_ATTRIBUTES] = {
+		[WIRE_CACHEABLE] = "cacheable",
+		[WIRE_NON_CACHEABLE] = "non-cacheable",
+	};
+
+	return attribute < WIRE_ATTRIBUTES ? texts[attribute] : "?";
+}
+
 const char *access_text(uint32_t access)
 {
 	return access == ACCESS_WRITE ? "rw" : access == ACCESS_READ ? "r" : "-";
@@ -94,6 +116,15 @@ void group_text(char out[WORDS_SIZE], uint32_t gid)
 		return;
 	gr = getgrgid(gid);
 	remember(&last, gid, gr ? gr->gr_name : NULL, out);
+}
+
+void label_text(char out[WORDS_SIZE], const char *label)
+{
+	size_t i;
+
+	for (i = 0; label[i] && i < WORDS_SIZE - 1; i++)
+		out[i] = (unsigned char)label[i] < 0x80 ? label[i] : '?';
+	out[i] = '\0';
 }
 
 /* UINT32_MAX is no id: it means "as it is" on the wire. */

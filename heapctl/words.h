@@ -14,6 +14,8 @@
 
 const char *kind_text(uint32_t kind);     /* "heap", "segment", ... "?" */
 const char *state_text(uint32_t state);   /* "live", "committing", "deleted", "?" */
+const char *backing_text(uint32_t backing); /* "memory", "huge", "device", "own", "?" */
+const char *attribute_text(uint32_t attribute); /* "cacheable", "non-cacheable", "?" */
 const char *access_text(uint32_t access); /* "r", "rw", "-" */
 
 /* The H_* bits: "fifo", "prio,shared", "fifo,single,dma". */
@@ -22,6 +24,10 @@ void mode_text(char out[WORDS_SIZE], uint32_t mode);
 /* The name of a user or a group; the number where it has none. */
 void user_text(char out[WORDS_SIZE], uint32_t uid);
 void group_text(char out[WORDS_SIZE], uint32_t gid);
+
+/* What a process calls itself, for a terminal. A label may hold any bytes above ASCII, and to a terminal some of
+ * them are commands: each becomes a '?'. */
+void label_text(char out[WORDS_SIZE], const char *label);
 
 /* A name or a number. false: no such user or group. */
 bool user_parse(const char *text, uint32_t *uid);

@@ -158,7 +158,7 @@ const char *check_create(const struct frame *f, const void *part)
 		if (!(c->flags & WIRE_CREATE_CONFIGURED) != !c->name[0])
 			return "a region with the wrong name";
 	}
-	if (c->flags & (c->flags - 1))
+	if (c->flags & ~WIRE_CREATE_AGAIN & ((c->flags & ~WIRE_CREATE_AGAIN) - 1))
 		return "flags that exclude each other";
 	return (c->flags & ~WIRE_CREATE_ALL) || c->pad ? "unknown flag" : NULL;
 }
@@ -231,6 +231,24 @@ const char *check_refill(const struct frame *f, const void *part)
 		return "priority out of range";
 	return (r->flags & ~(WIRE_REFILL_AHEAD | WIRE_REFILL_NONBLOCK)) || r->pad ? "unknown flag"
 										  : NULL;
+}
+
+const char *check_resume(const struct frame *f, const void *part)
+{
+	const struct wire_resume *r = part;
+
+	(void)f;
+	switch (r->flags) {
+	case 0:
+	case WIRE_RESUME_MORE:
+		return r->heap ? NULL : "heap 0";
+	case WIRE_RESUME_ALL:
+		return r->heap && !r->n_runs ? NULL : "heap 0, or runs beside all";
+	case WIRE_RESUME_END:
+		return !r->heap && !r->n_runs ? NULL : "a heap behind the last one";
+	default:
+		return "unknown flag";
+	}
 }
 
 const char *check_free(const struct frame *f, const void *part)

@@ -20,7 +20,7 @@ deny 'proto stands on common' '#include "(daemon|client|heapctl)/' proto/*.[ch]
 deny 'the daemon knows no client' '#include "(client|heapctl)/' daemon/*.[ch]
 deny 'the client knows no daemon' '#include "(daemon|heapctl)/' client/*.[ch]
 deny 'heapctl knows no daemon' '#include "daemon/' heapctl/*.[ch]
-deny 'pure allocators know no system' '#include (<(unistd|pthread|sys/)|"client/(session|heap|mapping|waitq|link)\.h")' client/bucket*.[ch]
+deny 'pure allocators know no system' '#include (<(unistd|pthread|sys/)|"client/(session|heap|mapping|waitq|link)\.h")' client/bucket*.[ch] client/blocks*.[ch] client/quarters*.[ch]
 deny 'installed headers stand on libc' '#include "' include/heapclient/*.h
 deny 'examples see what users see' '#include ("|<event2/|<liburing|<systemd/|<ini\.h|<libsmartcols)' examples/*.c examples/*.cc
 deny 'libevent lives in daemon/loop.c' '<event2/' $(but '^daemon/loop\.c$' */*.[ch])

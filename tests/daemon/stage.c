@@ -23,6 +23,11 @@ int commit_start(struct committer *c, struct commit_job *job)
 	return 0;
 }
 
+void commit_close(_unused_ struct committer *c, int fd)
+{
+	close_fd(&fd);
+}
+
 void commit_cancel(_unused_ struct committer *c, _unused_ struct commit_job *job)
 {
 }
@@ -49,6 +54,20 @@ unsigned stage_jobs(void)
 	return play.n;
 }
 
+/* What the opener's thread does, at once. */
+static int open_device(struct commit_job *job)
+{
+	int r = device_look(job->device);
+
+	if (!r)
+		r = device_take(job->device);
+	if (!r)
+		r = device_open(job->device);
+	if (!r)
+		job->fd = take_fd(&job->device->fd);
+	return r;
+}
+
 void stage_commit(struct stage *st, int result)
 {
 	struct commit_job *job = play.job[0];
@@ -56,6 +75,8 @@ void stage_commit(struct stage *st, int result)
 	assert_true(play.n > 0);
 	play.n--;
 	memmove(play.job, play.job + 1, play.n * sizeof(struct commit_job *));
+	if (!result && job->device)
+		result = open_device(job);
 	job->done(job, result);
 	if (!st->unchecked)
 		stage_check(st);

@@ -5,7 +5,7 @@
  * It listens on PATH, serves one client after the other, and writes on stdout what CREATE, DELETE
  * and CHMOD asked of it. The story has what a real daemon seldom shows at once: several frames of
  * everything, more processes than letters, a label that is no UTF-8, a heap whose name is another's
- * id.
+ * id; and an object of each other interface (objects.c).
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "proto/codec.h"
+#include "objects.h"
 
 #define N_MANY 50u     /* heaps many.0 ... */
 #define N_BINDINGS 30u
@@ -29,9 +29,19 @@ static _Noreturn void die(const char *what)
 
 /* ---- the story ---- */
 
+#define N_HEAPS (4 + N_MANY) /* the objects follow */
+
 static uint32_t n_heaps(void)
 {
-	return 4 + N_MANY;
+	return N_HEAPS + N_OBJECTS;
+}
+
+static struct wire_entry object_entry(uint32_t i)
+{
+	struct wire_entry e = object(i);
+
+	e.heap = N_HEAPS + i + 1;
+	return e;
 }
 
 static struct wire_entry heap(uint32_t i)
@@ -41,6 +51,8 @@ static struct wire_entry heap(uint32_t i)
 		.created_ns = 1000000000ull * 1700000000ull,
 	};
 
+	if (i >= N_HEAPS)
+		return object_entry(i - N_HEAPS);
 	switch (i) {
 	case 0:
 		name_copy(e.name, "alpha");
@@ -64,6 +76,7 @@ static struct wire_entry heap(uint32_t i)
 		break;
 	case 2:
 		e.session = 77;
+		e.pid = 770;
 		break;
 	case 3:
 		name_copy(e.name, "gone");
@@ -197,6 +210,8 @@ static void answer_target(struct frame *f)
 
 	if (f->header.op == (OP_DELETE | WIRE_REPLY)) {
 		(void)printf("delete %" PRIu64 " %s\n", t.heap, t.name);
+		if (status == STATUS_OK && e.heap > N_HEAPS)
+			status = STATUS_INVALID;
 		answer_empty(f, status == STATUS_OK && e.heap == 2 ? STATUS_NOT_OWNER : status);
 	} else if (status != STATUS_OK) {
 		answer_empty(f, status);
@@ -215,6 +230,40 @@ static void answer_chmod(struct frame *f)
 	(void)printf("chmod %" PRIu64 " %s perm %o uid %u gid %u\n", c->heap, c->name, c->perm,
 		     c->uid, c->gid);
 	answer_empty(f, find(&t, &e));
+}
+
+/* Objects only; asked by id, as heapctl does. */
+static void answer_detail(struct frame *f)
+{
+	uint64_t id = FRAME_BODY(f, const struct wire_target)->heap;
+	uint32_t status = STATUS_MISSING;
+	struct wire_detail d;
+
+	if (id > 0 && id <= N_HEAPS)
+		status = STATUS_INVALID;
+	else if (id > 0 && id <= n_heaps())
+		status = object_detail((uint32_t)id - N_HEAPS - 1, &d);
+	if (status != STATUS_OK) {
+		answer_empty(f, status);
+		return;
+	}
+	d.heap = id;
+	*(struct wire_detail *)frame_init(f, f->header.op, f->header.id, 0, sizeof(d)) = d;
+}
+
+/* Of the heap that the frame asks about: alpha's many, an object's one. */
+static void answer_bindings(struct frame *f)
+{
+	uint64_t id = FRAME_BODY(f, const struct wire_target)->heap;
+	struct wire_bindings *one;
+
+	if (id <= N_HEAPS || id > n_heaps()) {
+		WALK(f, wire_bindings, binding, id == 1 ? N_BINDINGS : 0, binding);
+		return;
+	}
+	one = frame_init(f, f->header.op, f->header.id, 0, sizeof(*one) + sizeof(one->binding[0]));
+	one->n = 1;
+	one->binding[0] = object_binding((uint32_t)id - N_HEAPS - 1);
 }
 
 static void answer_stat(struct frame *f)
@@ -248,7 +297,11 @@ static void answer(struct frame *f, int *event)
 		WALK(f, wire_list, entry, n_heaps(), heap);
 		return;
 	case OP_BINDINGS:
-		WALK(f, wire_bindings, binding, alpha ? N_BINDINGS : 0, binding);
+		return answer_bindings(f);
+	case OP_DETAIL:
+		return answer_detail(f);
+	case OP_REGIONS:
+		WALK(f, wire_regions, region, N_REGIONS, configured);
 		return;
 	case OP_WAITERS:
 		WALK(f, wire_waiters, waiting, alpha ? N_WAITERS : 0, waiting);

@@ -1,0 +1,547 @@
+/*
+ * test_blocks_steps.c: every order in which takes, gives, closes and opens can run into each other
+ *
+ * Model: blocks.c is compiled so that it calls blocks_step() between any two accesses to what
+ * threads share. Each thread of a scene is a fibre that gives up there; a scheduler decides who goes
+ * on, and tries all decisions one after the other (depth first, by replaying a scene from its
+ * beginning). A scene of two threads is tried in all orders; with three, in all orders with at most
+ * so many preemptions: a signal handler that runs through in the middle of a call costs two.
+ *
+ * After each run the answers must be those of the plain model for some order of whole calls, in which
+ * no call comes before one that had ended when it began (linearizability); the end must be the
+ * model's end, and the auditor is content.
+ * Not here: memory that is seen late by another processor. (Threads: test_blocks_threads.c.)
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <ucontext.h>
+
+#include "client/blocks.h"
+#include "pure.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#define SWITCH_START(save, stack, size) __sanitizer_start_switch_fiber(save, stack, size)
+#define SWITCH_FINISH(save, stack, size) __sanitizer_finish_switch_fiber(save, stack, size)
+#else
+#define SWITCH_START(save, stack, size) ((void)(save))
+#define SWITCH_FINISH(save, stack, size) ((void)(save))
+#endif
+
+#define FIBRES 3
+#define CALLS 4           /* of one fibre */
+#define N_MAX 3
+#define STACK (64 * 1024)
+#define DECISIONS 512
+#define SKIPPED 1000      /* the answer of a call that made no sense */
+#define ALL 1000          /* preemptions */
+
+/*
+ * A scene: n blocks, `taken` of them out from the start, and what each thread does:
+ *   T take   G give back what the last T got   B give block 0, whoever has it
+ *   C close  O open again, with one block less or more, if the last C closed
+ */
+struct scene {
+	const char *name;
+	uint32_t n, taken;
+	int preemptions;
+	const char *thread[FIBRES];
+};
+
+struct call {
+	char what;
+	int answer; /* of T: the number of the block, or the errno, or -BLOCKS_EMPTY */
+	int number; /* of the block that was taken or given; -1 */
+	uint32_t began, ended;
+};
+
+struct fibre {
+	ucontext_t context;
+	char *stack;
+	void *fake; /* the sanitizer's */
+	const char *script;
+	struct call call[CALLS];
+	int n_calls;
+	int mine; /* the number of the block that the last T got; -1 */
+	bool alive, closed;
+};
+
+static struct {
+	struct blocks blocks;
+	struct blocks_layout layout;
+	struct wire_stats *stats;
+	_Atomic uint32_t link[N_MAX];
+	struct fibre fibre[FIBRES];
+	struct fibre *current;
+	ucontext_t scheduler;
+	void *fake;
+	const void *bottom; /* of the scheduler's stack */
+	size_t size;
+	uint32_t clock;
+} world;
+
+/* ---- fibres ---- */
+
+static void leave(struct fibre *f, bool for_ever)
+{
+	SWITCH_START(for_ever ? NULL : &f->fake, world.bottom, world.size);
+	(void)swapcontext(&f->context, &world.scheduler);
+	SWITCH_FINISH(f->fake, &world.bottom, &world.size);
+}
+
+void blocks_step(void)
+{
+	world.clock++;
+	if (world.current)
+		leave(world.current, false);
+}
+
+static void enter(struct fibre *f)
+{
+	world.current = f;
+	SWITCH_START(&world.fake, f->stack, STACK);
+	(void)swapcontext(&world.scheduler, &f->context);
+	SWITCH_FINISH(world.fake, NULL, NULL);
+	world.current = NULL;
+}
+
+static char *address(uint32_t number)
+{
+	return (char *)world.layout.base + number * world.layout.stride;
+}
+
+static int do_take(struct fibre *f)
+{
+	void *block;
+	int r = blocks_take(&world.blocks, &block);
+
+	f->mine = r ? -1 : (int)((uint64_t)((char *)block - address(0)) / world.layout.stride);
+	return r == BLOCKS_EMPTY ? -BLOCKS_EMPTY : r ? r : f->mine;
+}
+
+static int do_give(struct fibre *f, int number)
+{
+	f->mine = -1;
+	return number < 0 ? SKIPPED : blocks_give(&world.blocks, address((uint32_t)number));
+}
+
+static int do_close(struct fibre *f)
+{
+	uint64_t tag;
+	int r = blocks_close(&world.blocks, &tag);
+
+	f->closed = r == 0;
+	if (r == 0)
+		world.layout.first_tag = tag + 1;
+	return r;
+}
+
+static uint32_t other_count(uint32_t n)
+{
+	return n > 1 ? n - 1 : n + 1;
+}
+
+static int do_open(struct fibre *f)
+{
+	if (!f->closed)
+		return SKIPPED;
+	f->closed = false;
+	world.layout.serial++;
+	world.layout.n = other_count(world.layout.n);
+	blocks_open(&world.blocks, &world.layout);
+	return 0;
+}
+
+static void do_call(struct fibre *f, struct call *c)
+{
+	c->number = -1;
+	switch (c->what) {
+	case 'T':
+		c->number = c->answer = do_take(f);
+		break;
+	case 'G':
+		c->number = f->mine;
+		c->answer = do_give(f, c->number);
+		break;
+	case 'B':
+		c->number = 0;
+		c->answer = blocks_give(&world.blocks, address(0));
+		break;
+	case 'C':
+		c->answer = do_close(f);
+		break;
+	default:
+		c->answer = do_open(f);
+	}
+}
+
+static void fibre_main(void)
+{
+	struct fibre *f = world.current;
+
+	SWITCH_FINISH(NULL, &world.bottom, &world.size);
+	for (const char *c = f->script; *c; c++) {
+		struct call *call = &f->call[f->n_calls++];
+
+		call->what = *c;
+		call->began = ++world.clock;
+		do_call(f, call);
+		call->ended = ++world.clock;
+	}
+	f->alive = false;
+	leave(f, true);
+}
+
+static void fibre_start(struct fibre *f, const char *script)
+{
+	char *stack = f->stack ? f->stack : storage_new(STACK);
+
+	*f = (struct fibre){ .stack = stack, .script = script ? script : "", .mine = -1 };
+	f->alive = script != NULL;
+	must(getcontext(&f->context) == 0);
+	f->context.uc_stack.ss_sp = stack;
+	f->context.uc_stack.ss_size = STACK;
+	makecontext(&f->context, fibre_main, 0);
+}
+
+static void world_begin(const struct scene *s)
+{
+	void *block;
+
+	memset(&world.blocks, 0, sizeof(world.blocks));
+	memset(world.stats, 0, sizeof(*world.stats));
+	world.clock = 0;
+	world.layout = (struct blocks_layout){
+		.stats = world.stats, .link = world.link, .base = (void *)(uintptr_t)0x100000,
+		.stride = 48, .n = s->n, .serial = 1, .first_tag = 1,
+	};
+	blocks_open(&world.blocks, &world.layout);
+	for (uint32_t i = 0; i < s->taken; i++)
+		must(blocks_take(&world.blocks, &block) == 0);
+	for (int i = 0; i < FIBRES; i++)
+		fibre_start(&world.fibre[i], s->thread[i]);
+}
+
+/* ---- the model: whole calls, one after the other ---- */
+
+struct plain {
+	bool open;
+	uint32_t n, n_free;
+	uint32_t stack[N_MAX];
+	bool out[N_MAX];
+	uint32_t bad;
+	int mine[FIBRES];
+	bool closed[FIBRES];
+};
+
+static void plain_open(struct plain *p, uint32_t n)
+{
+	p->open = true;
+	p->n = p->n_free = n;
+	for (uint32_t i = 0; i < n; i++) {
+		p->stack[i] = n - 1 - i;
+		p->out[i] = false;
+	}
+}
+
+static int plain_take(struct plain *p, int who)
+{
+	uint32_t number;
+
+	p->mine[who] = -1;
+	if (!p->open)
+		return -EBADF;
+	if (p->n_free == 0)
+		return -BLOCKS_EMPTY;
+	number = p->stack[--p->n_free];
+	p->out[number] = true;
+	return p->mine[who] = (int)number;
+}
+
+/*
+ * A give beside a take or another give of that block, which succeeds: the block is neither in the
+ * stack nor anybody's for a moment, and to refuse the give tells nothing about the stack.
+ */
+static bool on_its_way(const struct call *give)
+{
+	for (int i = 0; i < FIBRES; i++)
+		for (int k = 0; k < world.fibre[i].n_calls; k++) {
+			const struct call *c = &world.fibre[i].call[k];
+
+			if (c != give && c->number == give->number && c->answer == (c->what == 'T' ? c->number : 0) &&
+			    c->ended > give->began && c->began < give->ended)
+				return true;
+		}
+	return false;
+}
+
+/* A close beside it succeeds: it had found the partition open. */
+static bool while_closing(const struct call *give)
+{
+	for (int i = 0; i < FIBRES; i++)
+		for (int k = 0; k < world.fibre[i].n_calls; k++) {
+			const struct call *c = &world.fibre[i].call[k];
+
+			if (c->what == 'C' && c->answer == 0 && c->ended > give->began && c->began < give->ended)
+				return true;
+		}
+	return false;
+}
+
+static int plain_give(struct plain *p, uint32_t number, const struct call *c)
+{
+	if (!p->open && !(c->answer == -EINVAL && while_closing(c)))
+		return -EBADF;
+	if (!p->open || number >= p->n || !p->out[number] || (c->answer == -EINVAL && on_its_way(c))) {
+		p->bad++;
+		return -EINVAL;
+	}
+	p->out[number] = false;
+	p->stack[p->n_free++] = number;
+	return 0;
+}
+
+static int plain_close(struct plain *p, int who)
+{
+	p->closed[who] = false;
+	if (!p->open)
+		return -EBADF;
+	if (p->n_free != p->n)
+		return -EBUSY;
+	p->open = false;
+	p->closed[who] = true;
+	return 0;
+}
+
+static int plain_call(struct plain *p, int who, const struct call *c)
+{
+	int number;
+
+	switch (c->what) {
+	case 'T':
+		return plain_take(p, who);
+	case 'G':
+		number = p->mine[who];
+		p->mine[who] = -1;
+		return number < 0 ? SKIPPED : plain_give(p, (uint32_t)number, c);
+	case 'B':
+		return plain_give(p, 0, c);
+	case 'C':
+		return plain_close(p, who);
+	default:
+		if (!p->closed[who])
+			return SKIPPED;
+		p->closed[who] = false;
+		plain_open(p, other_count(p->n));
+		return 0;
+	}
+}
+
+static bool same_end(const struct plain *p)
+{
+	uint32_t at = world.stats->vacant.top;
+
+	if ((atomic_load(&world.blocks.serial) != 0) != p->open || world.stats->bad_frees != p->bad)
+		return false;
+	if (!p->open)
+		return true;
+	for (uint32_t i = p->n_free; i-- > 0;) {
+		if (at != p->stack[i] + 1)
+			return false;
+		at = atomic_load(&world.link[at - 1]);
+	}
+	return at == 0;
+}
+
+/* Whether the rest of the calls, from next[] of each fibre on, can follow in some order. */
+static bool explain(const struct plain *before, const int *next)
+{
+	bool rest = false;
+
+	for (int i = 0; i < FIBRES; i++) {
+		const struct fibre *f = &world.fibre[i];
+		const struct call *c = &f->call[next[i]];
+		struct plain p = *before;
+		int after[FIBRES];
+		bool first = true;
+
+		if (next[i] == f->n_calls)
+			continue;
+		rest = true;
+		for (int j = 0; j < FIBRES; j++) /* nobody's next call had ended when this one began */
+			first &= next[j] == world.fibre[j].n_calls || j == i ||
+				 world.fibre[j].call[next[j]].ended > c->began;
+		if (!first || plain_call(&p, i, c) != c->answer)
+			continue;
+		memcpy(after, next, sizeof(after));
+		after[i]++;
+		if (explain(&p, after))
+			return true;
+	}
+	return !rest && same_end(before);
+}
+
+static void judge(const struct scene *s, uint64_t run)
+{
+	struct plain p = { .mine = { -1, -1, -1 } };
+	static const int next[FIBRES];
+	int check = blocks_check(&world.blocks);
+
+	plain_open(&p, s->n);
+	for (uint32_t i = 0; i < s->taken; i++)
+		(void)plain_take(&p, 0);
+	p.mine[0] = -1;
+	if ((check == 0 || check == -EBADF) && explain(&p, next))
+		return;
+	fprintf(stderr, "%s, run %llu: audit %d, free %u\n", s->name, (unsigned long long)run, check,
+		world.stats->vacant.n_free);
+	for (int i = 0; i < FIBRES; i++)
+		for (int k = 0; k < world.fibre[i].n_calls; k++)
+			fprintf(stderr, "  thread %d: %c from %u to %u: %d\n", i, world.fibre[i].call[k].what,
+				world.fibre[i].call[k].began, world.fibre[i].call[k].ended,
+				world.fibre[i].call[k].answer);
+	must(!"explained");
+}
+
+/* ---- the scheduler ---- */
+
+static struct {
+	uint8_t chosen[DECISIONS]; /* which of the possible fibres went on */
+	uint8_t possible[DECISIONS];
+	int n; /* of them are to be replayed */
+} tree;
+
+/* Who may go on: the one that ran last, and others if that is no preemption or one is left. */
+static int candidates(struct fibre **out, struct fibre *last, int left)
+{
+	int n = 0;
+
+	if (last && last->alive)
+		out[n++] = last;
+	if (n && left <= 0)
+		return n;
+	for (int i = 0; i < FIBRES; i++)
+		if (world.fibre[i].alive && &world.fibre[i] != last)
+			out[n++] = &world.fibre[i];
+	return n;
+}
+
+static void run(const struct scene *s)
+{
+	struct fibre *last = NULL, *may[FIBRES];
+	int left = s->preemptions, depth = 0, n;
+
+	world_begin(s);
+	while ((n = candidates(may, last, left))) {
+		must(depth < DECISIONS);
+		if (depth >= tree.n)
+			tree.chosen[depth] = 0;
+		tree.possible[depth] = (uint8_t)n;
+		if (last && last->alive && tree.chosen[depth])
+			left--;
+		last = may[tree.chosen[depth++]];
+		enter(last);
+	}
+	tree.n = depth;
+}
+
+/* The next way through the tree of decisions: false if that was the last. */
+static bool next_way(void)
+{
+	while (tree.n > 0 && tree.chosen[tree.n - 1] + 1 == tree.possible[tree.n - 1])
+		tree.n--;
+	if (tree.n == 0)
+		return false;
+	tree.chosen[tree.n - 1]++;
+	return true;
+}
+
+static void play(const struct scene *s)
+{
+	uint64_t runs = 0;
+
+	tree.n = 0;
+	do {
+		run(s);
+		judge(s, runs++);
+	} while (next_way());
+	printf("%-40s %llu orders\n", s->name, (unsigned long long)runs);
+}
+
+/* ---- scenes ---- */
+
+static const struct scene two[] = {
+	{ "two take the last one", 1, 0, ALL, { "T", "T" } },
+	{ "two take", 3, 0, ALL, { "T", "T" } },
+	{ "take beside a give", 2, 1, ALL, { "T", "B" } },
+	{ "one block given twice", 2, 1, ALL, { "B", "B" } },
+	{ "one block given twice, and taken", 1, 1, 6, { "B", "BT" } },
+	{ "the same block comes back", 2, 0, 4, { "T", "TGT" } },
+	{ "two come and go", 2, 0, 4, { "TG", "TG" } },
+	{ "take beside a close", 2, 0, ALL, { "T", "C" } },
+	{ "last give beside a close", 2, 1, ALL, { "B", "C" } },
+	{ "bad give beside a close", 2, 0, ALL, { "B", "C" } },
+	{ "two close", 2, 0, ALL, { "C", "C" } },
+	{ "take beside close and open", 2, 0, 5, { "T", "CO" } },
+	{ "give beside close and open", 2, 1, 5, { "B", "CO" } },
+	{ "bad give beside close, open and take", 1, 0, 5, { "B", "COT" } },
+	{ "bad give beside close, open and take of 2", 2, 0, 5, { "B", "COTG" } },
+	{ "come and go beside close and open", 2, 0, 4, { "TG", "COT" } },
+	{ "close and open twice", 2, 0, 4, { "T", "COCO" } },
+	{ "bad give while all is new twice", 1, 0, 4, { "B", "COCO" } },
+};
+
+static const struct scene three[] = {
+	{ "three take two", 2, 0, 4, { "T", "T", "T" } },
+	{ "three come and go", 2, 0, 2, { "TG", "TG", "TG" } },
+	{ "one taken away and put back under a take", 3, 0, 3, { "T", "TTG", "T" } },
+	{ "one block given thrice", 2, 1, 4, { "B", "B", "B" } },
+	{ "given twice beside a take", 1, 1, 4, { "B", "B", "T" } },
+	{ "close among them", 1, 0, 3, { "TG", "B", "CO" } },
+	{ "give to what was opened anew", 1, 0, 3, { "B", "CO", "TG" } },
+	{ "two close and open", 2, 0, 3, { "T", "CO", "C" } },
+};
+
+static void scenes_begin(void)
+{
+	world.stats = storage_new(1024);
+}
+
+static void scenes_end(void)
+{
+	for (int i = 0; i < FIBRES; i++) {
+		free(world.fibre[i].stack);
+		world.fibre[i].stack = NULL;
+	}
+	free(world.stats);
+}
+
+static void test_two_threads(void **state)
+{
+	(void)state;
+	scenes_begin();
+	for (size_t i = 0; i < ARRAY_SIZE(two); i++)
+		play(&two[i]);
+	scenes_end();
+}
+
+static void test_three_threads(void **state)
+{
+	(void)state;
+	scenes_begin();
+	for (size_t i = 0; i < ARRAY_SIZE(three); i++)
+		play(&three[i]);
+	scenes_end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_two_threads),
+		cmocka_unit_test(test_three_threads),
+	};
+
+	return cmocka_run_group_tests_name("blocks-steps", tests, NULL, NULL);
+}
