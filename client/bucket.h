@@ -136,6 +136,14 @@ uint32_t bucket_free_hw(const struct bucket_heap *h);
 size_t bucket_reclaim(struct bucket_heap *h, uint32_t want, uint32_t max_pages,
 		      struct wire_run *runs, size_t max_runs);
 
+/*
+ * The hardware pages that are in the heap, from *from on: runs in their order, at most max, that do not touch; and
+ * *from is set to where to go on, UINT32_MAX at the end. Looks at no more than BUCKET_HELD_STEPS runs of the page table, so
+ * the end of one call may touch the begin of the next. Returns the number of runs written.
+ */
+#define BUCKET_HELD_STEPS 4096
+size_t bucket_held(const struct bucket_heap *h, uint32_t *from, struct wire_run *runs, size_t max);
+
 /* 0, or -EUCLEAN. Walks everything: for tests and audits. */
 int bucket_check(const struct bucket_heap *h);
 

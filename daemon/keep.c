@@ -275,10 +275,16 @@ int keep_heap_store(struct keep *k, struct heap *h, uint64_t creator, uint32_t r
 	return STATUS_PARKED;
 }
 
-void keep_heap_revived(struct kept_heap *kh, uint32_t record, uint32_t unit, uint32_t n_units)
+void keep_heap_revived(struct kept_heap *kh, uint32_t record, uint32_t unit, uint32_t n_units,
+		       uint64_t creator, uint32_t request)
 {
-	*kh = (struct kept_heap){
-		.record = record, .unit = unit, .n_backed = n_units, .stored = true, .counts = true};
+	*kh = (struct kept_heap){.record = record,
+				 .unit = unit,
+				 .n_backed = n_units,
+				 .stored = true,
+				 .counts = true,
+				 .creator = creator,
+				 .request = request};
 }
 
 void keep_heap_live(struct keep *k, struct heap *h)

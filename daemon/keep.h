@@ -67,7 +67,8 @@ int keep_heap_begin(struct keep *k, struct heap *h);
 int keep_heap_store(struct keep *k, struct heap *h, uint64_t creator, uint32_t request,
 		    void (*ready)(void *ctx, int result), void *ctx);
 /* One of before, whose record counts and whose descriptors are stored. */
-void keep_heap_revived(struct kept_heap *kh, uint32_t record, uint32_t unit, uint32_t n_units);
+void keep_heap_revived(struct kept_heap *kh, uint32_t record, uint32_t unit, uint32_t n_units,
+		       uint64_t creator, uint32_t request);
 void keep_heap_live(struct keep *k, struct heap *h);
 void keep_heap_deleted(struct keep *k, struct heap *h); /* pre: somebody is bound */
 void keep_heap_rights(struct keep *k, struct heap *h);

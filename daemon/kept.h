@@ -15,6 +15,7 @@ struct kept_heap {
 	uint32_t n_backed; /* units of it that have memory */
 	bool stored;       /* its descriptor is in the store */
 	bool counts;       /* its record does */
+	bool is_again;     /* its creator asks anew, and is bound as a creator is */
 	struct store_wait wait;
 	TAILQ_ENTRY(kept_heap) link; /* keep.backing, while its window gets memory */
 	bool is_backing;

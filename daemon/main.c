@@ -310,10 +310,10 @@ static void daemon_deinit(struct daemon *d)
 		close_fd(&d->fds[--d->n_fds]);
 	if (d->server && d->keep)
 		server_abandon(d->server); /* it is for the next one, or for systemd to drop */
-	if (d->committer)
-		committer_drain(d->committer);
 	keep_free(d->keep);
 	close_stored(d);
+	if (d->committer)
+		committer_drain(d->committer);
 	server_free(d->server);
 	committer_free(d->committer);
 	loop_signal_free(d->term);

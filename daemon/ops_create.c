@@ -146,6 +146,37 @@ static int start(struct request *rq, const struct heap_facts *facts, struct aren
 	return r;
 }
 
+/* A daemon before has made it, and died before it could say so. */
+static bool made_before(const struct request *rq)
+{
+	const struct wire_create *c = REQUEST_BODY(rq, const struct wire_create);
+	const struct heap *h = namespace_heap(&rq->world->names, c->name);
+
+	return (c->flags & WIRE_CREATE_AGAIN) && h && h->state == STATE_LIVE &&
+	       h->kept.creator == rq->session->id && h->kept.request == rq->in->header.id;
+}
+
+static int answer_again(struct request *rq)
+{
+	const struct wire_create *c = REQUEST_BODY(rq, const struct wire_create);
+	struct heap *h = namespace_heap(&rq->world->names, c->name);
+	struct frame *f = &rq->reply->frame;
+	struct wire_bound *body =
+		frame_init(f, OP_CREATE | WIRE_REPLY, rq->in->header.id, STATUS_OK, sizeof(*body));
+	int r;
+
+	h->kept.creator = 0; /* once */
+	if (!(c->flags & WIRE_CREATE_UNBOUND)) {
+		h->kept.is_again = true;
+		r = bind_into(rq->session, h, ACCESS_WRITE, f, &rq->reply->opened);
+		h->kept.is_again = false;
+		return r;
+	}
+	bound_describe(h, body);
+	body->slot = UINT32_MAX;
+	return 0;
+}
+
 int op_create(struct request *rq)
 {
 	struct world *w = rq->world;
@@ -161,6 +192,8 @@ int op_create(struct request *rq)
 		.lock = w->config.lock_arenas,
 	};
 
+	if (r == STATUS_EXISTS && made_before(rq))
+		return answer_again(rq);
 	if (r)
 		return r;
 	r = arena_new(&arena, w->committer, &w->accounts, p.facts.uid, &wish);

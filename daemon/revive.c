@@ -169,7 +169,8 @@ static int make_heap(struct revival *rv, uint32_t i)
 		arena_dispose(arena);
 		return r;
 	}
-	keep_heap_revived(&h->kept, i, from->unit, ledger_units(from->n_pages));
+	keep_heap_revived(&h->kept, i, from->unit, ledger_units(from->n_pages),
+			  from->creator, from->request);
 	h->state = atomic_load(&from->state) == LEDGER_DELETED ? STATE_DELETED : STATE_LIVE;
 	rv->n_heaps++;
 	if (h->state == STATE_DELETED || facts.session)

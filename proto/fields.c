@@ -255,8 +255,9 @@ const char *check_free(const struct frame *f, const void *part)
 {
 	const struct wire_free *fr = part;
 
-	(void)f;
-	return fr->heap ? NULL : "heap 0";
+	if (!fr->heap || fr->pad)
+		return "heap 0 or padding";
+	return !(f->header.op & WIRE_EVENT) && (fr->session || fr->id) ? "a sender of its own choice" : NULL;
 }
 
 const char *check_cancel(const struct frame *f, const void *part)

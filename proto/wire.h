@@ -306,7 +306,11 @@ _Static_assert(sizeof(struct wire_resume) == 16, "wire layout");
 struct wire_free { /* FREE, EV_FREE */
 	uint64_t heap;
 	uint64_t offset;
+	uint64_t session; /* EV_FREE: whose FREE it was; FREE: 0 */
+	uint32_t id;      /* and that one's id, so that one which is sent again is known; FREE: 0 */
+	uint32_t pad;
 };
+_Static_assert(sizeof(struct wire_free) == 32, "wire layout");
 
 struct wire_cancel {
 	uint32_t id; /* of the parked request */
