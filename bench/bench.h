@@ -35,6 +35,9 @@ void ping(int call_fd, uint32_t id); /* one smallest request */
 
 /* The measurements; each prints its rows. argv: what followed its name. */
 void bench_pair(int argc, char **argv);
+void bench_multiheap(int argc, char **argv);
+void bench_kmalloc(int argc, char **argv);
+void bench_partition(int argc, char **argv);
 void bench_loop(int argc, char **argv);
 void bench_roundtrip(int argc, char **argv);
 void bench_bind(int argc, char **argv);

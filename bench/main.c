@@ -17,6 +17,9 @@ static const struct {
 	const char *what;
 } measurements[] = {
 	{ "pair", bench_pair, true, "alloc + free of one block, beside malloc and free" },
+	{ "multiheap", bench_multiheap, true, "the same of the shared multi-heap" },
+	{ "kmalloc", bench_kmalloc, true, "k_malloc + k_free of one block, beside malloc and free" },
+	{ "partition", bench_partition, true, "get + put of 64 bytes, one thread and two, beside a tagged stack and rte_mempool" },
 	{ "roundtrip", bench_roundtrip, true, "the smallest request, beside a bare SEQPACKET echo" },
 	{ "bind", bench_bind, true, "bind + map of 1 MiB, beside a bare memfd over SCM_RIGHTS" },
 	{ "handoff", bench_handoff, true, "free to waiter running, one CPU, beside a bare futex" },

@@ -3,8 +3,8 @@
  *
  * Model: one table of regions (client/regions.h), and for each an arena at heapd: its memory, or
  * for memory that the program has already, only the record of it. The pool belongs to the epoch in
- * which it was made (client/epoch.h): in the child of a fork there is none until the child makes its
- * own, however the fork was done.
+ * which it was made (client/epoch.h): in the child of a fork there is none until the child makes
+ * its own, however the fork was done.
  *
  * Invariant: the pool is seen by others when it has all configured regions, or not at all. Region i
  * of the table stands on arena i.
@@ -42,7 +42,7 @@ static inline struct regions *multi_heap_regions(void)
 /* Makes the pool and attaches the configured regions. What shared_multi_heap_pool_init() says. */
 int multi_heap_make(void);
 
-/* Adds a region; *addr 0: of heapd's memory, and *addr is set. What shared_multi_heap_add() says. */
+/* Adds a region; *addr 0: of heapd's memory, and *addr is set. As shared_multi_heap_add() says. */
 int multi_heap_add(uint32_t attribute, uintptr_t *addr, uint64_t size, void *user_data);
 
 /* No pool. Once in a process; and again, in a state that may be anything, in the child of a fork,

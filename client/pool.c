@@ -14,9 +14,9 @@
 #define SIZES "0, 256, 1024, 4096 or 16384"
 
 static struct {
-	_Atomic uint64_t epoch;   /* written under the lock */
+	_Atomic uint64_t epoch; /* written under the lock */
 	struct lock lock;
-	struct quarters quarters; /* under the lock */
+	struct quarters quarters;   /* under the lock */
 	struct private_arena arena; /* constant while there is a pool */
 	_Atomic uint32_t bad_frees; /* before there was one */
 } pool;
@@ -27,7 +27,7 @@ static struct {
 	size_t size;
 	pthread_once_t once;
 	int result; /* bytes > 0, or why there are none: -ENOMEM, -EINVAL */
-} wanted = { .once = PTHREAD_ONCE_INIT };
+} wanted = {.once = PTHREAD_ONCE_INIT};
 
 /* ---- the size ---- */
 
@@ -46,14 +46,27 @@ static int parse_size(const char *text)
 	return size == 0 || quarters_size_ok(size) ? (int)size : -EINVAL;
 }
 
+/* How much of it one line of a message can show. */
+static int printable(const char *text)
+{
+	int n = 0;
+
+	while (n < 40 && text[n] >= ' ' && text[n] <= '~')
+		n++;
+	return n;
+}
+
 static void find_out(void)
 {
 	const char *set = secure_getenv(VARIABLE);
 	int size = set && *set ? parse_size(set) : (int)wanted.size;
 
 	if (size < 0)
-		(void)dprintf(STDERR_FILENO, "heapclient: " VARIABLE "=%.40s: not a size of the heap memory pool ("
-			      SIZES "); there is no pool\n", set);
+		(void)dprintf(STDERR_FILENO,
+			      "heapclient: " VARIABLE
+			      "=%.*s: not a size of the heap memory pool (" SIZES
+			      "); there is no pool\n",
+			      printable(set), set);
 	wanted.result = size == 0 ? -ENOMEM : size;
 }
 
@@ -66,8 +79,10 @@ int pool_wanted(void)
 void pool_wish(size_t size)
 {
 	if (wanted.wished && wanted.size != size)
-		(void)dprintf(STDERR_FILENO, "heapclient: two sizes of the heap memory pool in one program: "
-			      "%zu stands, %zu does not\n", wanted.size, size);
+		(void)dprintf(STDERR_FILENO,
+			      "heapclient: two sizes of the heap memory pool in one program: "
+			      "%zu stands, %zu does not\n",
+			      wanted.size, size);
 	if (wanted.wished)
 		return;
 	wanted.wished = true;
@@ -85,7 +100,7 @@ static bool pool_is_there(void)
 
 static int make(void)
 {
-	struct wire_create create = { .kind = KIND_POOL };
+	struct wire_create create = {.kind = KIND_POOL};
 	int r;
 
 	assert(pool_wanted() > 0 && "the caller has asked");
@@ -132,7 +147,8 @@ void pool_free(void *block)
 		atomic_fetch_add_explicit(&pool.bad_frees, 1, memory_order_relaxed);
 		return;
 	}
-	offset = (uint64_t)((uintptr_t)block - (uintptr_t)pool.arena.base); /* below the base: far above its end */
+	/* An address below the base is far above its end. */
+	offset = (uint64_t)((uintptr_t)block - (uintptr_t)pool.arena.base);
 	lock_take(&pool.lock);
 	(void)quarters_free(&pool.quarters, offset);
 	lock_give(&pool.lock);

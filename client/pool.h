@@ -5,7 +5,8 @@
  * inherits priority. It is made once, of a size that the program or its environment says, and
  * stays until the process ends; what becomes of the daemon after that does not matter to it. The
  * address of a block is its start: what the original kept in a block's first 16 bytes is kept
- * outside here, and those 16 bytes, which a request still costs, lie unused at the end of the block.
+ * outside here, and those 16 bytes, which a request still costs, lie unused at the end of the
+ * block.
  *
  * Invariant: `epoch` is that of the process in which the pool was made (client/epoch.h), 0 while
  * there is none. So a child has none until it makes its own, and a block it inherited is not one

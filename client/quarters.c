@@ -22,12 +22,12 @@ static uint32_t number(struct node n)
 
 static struct node parent(struct node n)
 {
-	return (struct node){ n.level - 1, n.place / 4 };
+	return (struct node){n.level - 1, n.place / 4};
 }
 
 static struct node first_quarter(struct node n)
 {
-	return (struct node){ n.level + 1, 4 * n.place };
+	return (struct node){n.level + 1, 4 * n.place};
 }
 
 static void set_state(struct quarters *q, struct node n, enum wire_quarter state)
@@ -40,7 +40,7 @@ static void set_state(struct quarters *q, struct node n, enum wire_quarter state
 static void set_states(struct quarters *q, struct node n, enum wire_quarter state)
 {
 	for (uint32_t i = 0; i < 4; i++)
-		set_state(q, (struct node){ n.level, n.place + i }, state);
+		set_state(q, (struct node){n.level, n.place + i}, state);
 }
 
 /* ---- the bitmaps ---- */
@@ -71,7 +71,7 @@ static bool lowest_free(const struct quarters *q, uint32_t level, struct node *n
 		uint64_t word = q->free[level + i];
 
 		if (word) {
-			*n = (struct node){ level, i * 64 + (uint32_t)__builtin_ctzll(word) };
+			*n = (struct node){level, i * 64 + (uint32_t)__builtin_ctzll(word)};
 			return true;
 		}
 	}
@@ -145,13 +145,13 @@ void quarters_init(struct quarters *q, uint32_t size, struct wire_stats *stats)
 	q->levels = (q->shift - QUARTERS_MIN_SHIFT) / 2 + 1;
 	q->stats = stats;
 	stats->pool.size = size;
-	merge(q, (struct node){ 0, 0 });
+	merge(q, (struct node){0, 0});
 	count(q, 0, 0);
 }
 
 int quarters_alloc(struct quarters *q, uint64_t bytes, uint32_t *offset)
 {
-	struct node n = { 0, 0 };
+	struct node n = {0, 0};
 	uint32_t wanted, level;
 
 	if (bytes > UINT64_C(1) << q->shift)
@@ -177,7 +177,7 @@ void quarters_bad_free(struct quarters *q)
 
 int quarters_free(struct quarters *q, uint64_t offset)
 {
-	struct node n = { 0, 0 };
+	struct node n = {0, 0};
 
 	if (offset >> q->shift) {
 		quarters_bad_free(q);
@@ -188,7 +188,8 @@ int quarters_free(struct quarters *q, uint64_t offset)
 		n.level++;
 		n.place = (uint32_t)(offset >> size_shift(q, n.level));
 	}
-	if (q->state[number(n)] != QUARTER_USED || (uint64_t)n.place << size_shift(q, n.level) != offset) {
+	if (q->state[number(n)] != QUARTER_USED ||
+	    (uint64_t)n.place << size_shift(q, n.level) != offset) {
 		quarters_bad_free(q);
 		return -EINVAL;
 	}

@@ -34,7 +34,7 @@
 
 #define QUARTERS_MIN_SHIFT 6 /* the smallest block: 64 bytes */
 #define QUARTERS_MIN (UINT32_C(1) << QUARTERS_MIN_SHIFT)
-#define QUARTERS_LEVELS 5    /* 16384, 4096, 1024, 256, 64 */
+#define QUARTERS_LEVELS 5 /* 16384, 4096, 1024, 256, 64 */
 #define QUARTERS_MAX (QUARTERS_MIN << 2 * (QUARTERS_LEVELS - 1))
 _Static_assert(WIRE_QUARTERS == ((1u << 2 * QUARTERS_LEVELS) - 1) / 3, "a state for each node");
 
@@ -48,7 +48,7 @@ struct quarters {
 	uint64_t free[QUARTERS_WORDS]; /* level l < 4: word l; level 4: words 4 … 7 */
 	uint8_t state[WIRE_QUARTERS];  /* enum wire_quarter */
 	uint32_t shift;  /* the pool is 1 << shift bytes */
-	uint32_t levels; /* 2 … QUARTERS_LEVELS; level l has 4^l nodes of 1 << (shift - 2 * l) bytes */
+	uint32_t levels; /* 2 … 5; level l has 4^l nodes of 1 << (shift - 2 * l) bytes */
 	uint32_t n_used; /* blocks */
 	uint32_t used;   /* bytes of them */
 	uint32_t high;   /* the most there ever were */

@@ -11,7 +11,7 @@ struct audit {
 	const struct quarters *q;
 	uint32_t n_used, used; /* found */
 	uint32_t covered;      /* bytes of free and used nodes */
-	uint32_t next;         /* where the next of them must start */
+	uint32_t next;	       /* where the next of them must start */
 };
 
 static bool bit_set(const struct quarters *q, uint32_t level, uint32_t place)
@@ -68,7 +68,7 @@ static int visit(struct audit *a, uint32_t i, uint32_t level)
 	return 0;
 }
 
-/* Below a node that is not split, and in the levels that a smaller pool has not, there is nothing. */
+/* There is nothing below a node that is not split, nor in levels that a smaller pool has not. */
 static int check_nothing_below(const struct quarters *q)
 {
 	for (uint32_t i = 1; i < WIRE_QUARTERS; i++)
@@ -92,18 +92,20 @@ static int check_published(const struct quarters *q)
 {
 	const struct wire_stats *s = q->stats;
 
-	return s->pool.size == UINT32_C(1) << q->shift && s->pool.n_used == q->n_used && s->used == q->used &&
-			       s->high == q->high && memcmp(s->pool.quarter, q->state, sizeof(q->state)) == 0 ?
-		       0 :
-		       -EUCLEAN;
+	return s->pool.size == UINT32_C(1) << q->shift && s->pool.n_used == q->n_used &&
+		       s->used == q->used && s->high == q->high &&
+		       memcmp(s->pool.quarter, q->state, sizeof(q->state)) == 0
+		   ? 0
+		   : -EUCLEAN;
 }
 
 int quarters_check(const struct quarters *q)
 {
-	struct audit a = { .q = q };
+	struct audit a = {.q = q};
 	int r;
 
-	if (q->levels < 2 || q->levels > QUARTERS_LEVELS || q->shift != 2 * q->levels + QUARTERS_MIN_SHIFT - 2)
+	if (q->levels < 2 || q->levels > QUARTERS_LEVELS ||
+	    q->shift != 2 * q->levels + QUARTERS_MIN_SHIFT - 2)
 		return -EUCLEAN;
 	r = visit(&a, 0, 0);
 	if (r == 0)
@@ -112,7 +114,8 @@ int quarters_check(const struct quarters *q)
 		r = check_bits(q);
 	if (r < 0)
 		return r;
-	if (a.covered != UINT32_C(1) << q->shift || a.n_used != q->n_used || a.used != q->used || q->high < q->used)
+	if (a.covered != UINT32_C(1) << q->shift || a.n_used != q->n_used || a.used != q->used ||
+	    q->high < q->used)
 		return -EUCLEAN;
 	return check_published(q);
 }

@@ -81,8 +81,9 @@ static int region_carve(struct region *r, const struct layout *l, struct wire_st
 }
 
 /*
- * More alignment than offsets keep can be had where the region holds only one multiple of `aligned`:
- * either that is a multiple of align, or none is. (A region above REGION_ALIGN_MAX may hold more.)
+ * More alignment than offsets keep can be had where the region holds only one multiple of
+ * `aligned`: either that is a multiple of align, or none is. (A region above REGION_ALIGN_MAX may
+ * hold more.)
  */
 static bool region_may_align(const struct region *r, uint64_t align)
 {
@@ -153,7 +154,7 @@ int regions_add(struct regions *rs, uint32_t attribute, uintptr_t addr, uint64_t
 {
 	uint32_t n = atomic_load(&rs->n), order;
 	struct region *r = &rs->region[n];
-	struct layout l;
+	struct layout l = { 0 };
 	int result = regions_accept(rs, attribute, addr, size);
 
 	if (result == 0)

@@ -3,21 +3,22 @@
  *
  * Model: a table of regions that only grows. A region is a span of addresses with an attribute, a
  * block allocator over the whole allocator pages that lie in it (client/bucket.h), with metadata in
- * private memory, and a lock that inherits priority. A request tries the regions of its attribute in
- * the order in which they came; a free finds its region by the address. A region's memory is never
- * read or written here, so it need not even be mapped.
+ * private memory, and a lock that inherits priority. A request tries the regions of its attribute
+ * in the order in which they came; a free finds its region by the address. A region's memory is
+ * never read or written here, so it need not even be mapped.
  *
  * Offsets: the allocator's offset 0 stands for the origin, the region's first address rounded down
  * to a multiple of `aligned`, a power of two as large as the region (REGION_ALIGN_MAX at most). So
- * offsets and addresses are aligned alike up to that. Pages before and behind the region stay absent.
+ * offsets and addresses are aligned alike up to that. Pages before and behind the region stay
+ * absent.
  *
  * Invariant: entries below n do not change but under their locks, spans do not overlap, and an
  * attribute's list names its regions in order. regions_check() proves it, allocators included.
  *
  * Bound: an alloc looks at REGIONS_PER_ATTRIBUTE regions at most, a free at REGIONS_MAX spans (four
  * cache lines), then one region's allocator is asked: one lock pair for each that is asked, no
- * system call while nobody else holds it, and no page fault: metadata has its backing before a region
- * is entered.
+ * system call while nobody else holds it, and no page fault: metadata has its backing before a
+ * region is entered.
  * Not here: where memory and statistics come from, who may add (client/multi_heap.h).
  */
 #ifndef HEAPD_CLIENT_REGIONS_H
@@ -53,7 +54,7 @@ struct region_span {
 struct regions {
 	_Atomic uint32_t n; /* entries in use; the last thing that adding one writes, but n_of */
 	_Atomic uint32_t n_of[WIRE_ATTRIBUTES];
-	uint8_t of[WIRE_ATTRIBUTES][REGIONS_PER_ATTRIBUTE]; /* in the order in which they are tried */
+	uint8_t of[WIRE_ATTRIBUTES][REGIONS_PER_ATTRIBUTE]; /* in the order of trying */
 	struct region_span span[REGIONS_MAX];
 	struct region region[REGIONS_MAX];
 };
@@ -82,8 +83,8 @@ int regions_add(struct regions *rs, uint32_t attribute, uintptr_t addr, uint64_t
  * attribute (< WIRE_ATTRIBUTES) has room. */
 void *regions_alloc(struct regions *rs, uint32_t attribute, uint64_t align, uint64_t size);
 
-/* Frees the block at addr. 0; -EINVAL: none is there; nothing changes but a count of bad frees, that
- * of the region addr lies in, else of the first region. */
+/* Frees the block at addr. 0; -EINVAL: none is there; nothing changes but a count of bad frees,
+ * that of the region addr lies in, else of the first region. */
 int regions_free(struct regions *rs, uintptr_t addr);
 
 /* 0, or -EUCLEAN. Takes each region's lock, walks everything: for tests and audits. */

@@ -1,13 +1,13 @@
 /*
  * arena.h: the memory of one heap
  *
- * Model: a file (a memfd of ordinary or huge pages, or a device: backing.h), the daemon's own locked
- * mapping of it if it may have one, and the charges that pay for it. It is made quickly
+ * Model: a file (a memfd of ordinary or huge pages, or a device: backing.h), the daemon's own
+ * locked mapping of it if it may have one, and the charges that pay for it. It is made quickly
  * (arena_new), then its pages are committed, or its device is opened, off the loop (arena_commit).
  *
  * The charges stay until arena_dispose: also while the heap is deleted but processes are still
- * bound to it, since the memory is in use for as long. So it is with a device, which nobody else has
- * until then.
+ * bound to it, since the memory is in use for as long. So it is with a device, which nobody else
+ * has until then.
  * Ownership: its heap's. arena_dispose takes it at any moment, also during the commit: the memory
  * then goes as soon as the commit lets go of it, and ready() does not run any more.
  */
@@ -41,8 +41,8 @@ struct arena_rest { /* what a daemon before has left of one; the caller's */
 };
 
 /*
- * Charges one heap and the arena's bytes to uid. 0; STATUS_QUOTA; STATUS_NO_MEMORY (no huge pages); -ENOMEM,
- * -EMFILE, -ENFILE, another -errno.
+ * Charges one heap and the arena's bytes to uid. 0; STATUS_QUOTA; STATUS_NO_MEMORY (no huge
+ * pages); -ENOMEM, -EMFILE, -ENFILE, another -errno.
  */
 int arena_new(struct arena **out, struct committer *c, struct accounts *as, uid_t uid,
 	      const struct arena_wish *wish);
@@ -60,7 +60,7 @@ int arena_adopt(struct arena **out, struct committer *c, struct accounts *as, st
  */
 int arena_commit(struct arena *a, void (*ready)(void *ctx, int result), void *ctx);
 
-/* What an error of arena_commit or its ready() means to the creator: STATUS_*; tells the log more. */
+/* What an error of arena_commit or ready() means to the creator: STATUS_*; tells the log more. */
 int arena_status(const struct arena *a, int error);
 
 /* Ours from here. NULL is fine; returns NULL. */

@@ -95,7 +95,8 @@ int backing_status(const struct commit_job *job, const char *name, int error)
 
 	if (error == -EBUSY)
 		return STATUS_BUSY;
-	log_limited(LOG_WARNING, "%s: %s: %s", *name ? name : "a local heap", d->path, d->why ? d->why : strerror(-error));
+	log_limited(LOG_WARNING, "%s: %s: %s", *name ? name : "a local heap", d->path,
+		    d->why ? d->why : strerror(-error));
 	return error == -ENOMEM ? STATUS_NO_MEMORY : STATUS_UNSUPPORTED;
 }
 

@@ -27,8 +27,8 @@ struct arena_wish {
 };
 
 /*
- * Makes the job's file or device, its size, and whether it is locked. *kind (enum wire_backing): what
- * it is: BACKING_HUGE may have become BACKING_MEMORY. 0; STATUS_NO_MEMORY (no huge pages, logged),
+ * Makes the job's file or device, its size, and whether it is locked. *kind (enum wire_backing):
+ * what it is: BACKING_HUGE may have become BACKING_MEMORY. 0; STATUS_NO_MEMORY (no huge pages, logged),
  * -ENOMEM, -EMFILE, -ENFILE, another -errno. Pre: the job is new, its fd -1. Never blocks.
  */
 int backing_open(struct commit_job *job, uint32_t *kind, const struct arena_wish *wish);

@@ -5,6 +5,7 @@
  * own that keeps the pages in RAM), and to dispose of one (munmap and close of a large arena take
  * long). Commit goes through io_uring when the kernel lets us, else through a worker thread;
  * disposal always through a worker thread. Neither ever runs at the daemon's real-time priority.
+ * A job with a device commits nothing; it is passed on to opener.h.
  *
  * Contract: done() runs once for every job, on the loop, never inside commit_start, also after
  * commit_cancel. Nothing here blocks the caller but committer_drain and committer_free. Memory is
@@ -21,9 +22,12 @@ struct committer;
 struct commit_job {
 	int fd;           /* a memfd of the right size; stays the caller's, open until done() */
 	uint64_t size;    /* bytes, a multiple of HW_PAGE_SIZE, > 0 */
-	uint64_t huge_page; /* 0: ordinary pages. Else a multiple of it is size; no look is taken at free memory, which
-			       huge pages are not part of */
-	struct device *device; /* NULL. Else the caller's, new; nothing is committed, fd is out: opener.h */
+	/*
+	 * 0: ordinary pages. Else size is a multiple of it; no look is taken at free memory, which
+	 * huge pages are not part of.
+	 */
+	uint64_t huge_page;
+	struct device *device; /* NULL, or: nothing is committed, fd is out (opener.h); the caller's */
 	bool lock;        /* keep it in RAM. Where the daemon may not, the job succeeds without */
 	void *map;        /* out: the daemon's mapping if lock succeeded, else NULL; goes to commit_dispose */
 	bool locked;      /* out */
@@ -67,7 +71,7 @@ void commit_cancel(struct committer *c, struct commit_job *job);
  */
 void commit_dispose(struct committer *c, int fd, void *map, uint64_t size);
 
-/* Closes a device's descriptor, before any device that is asked for later is opened. Ours from here. */
+/* Closes a device's descriptor, before any that is asked for later is opened. Ours from here. */
 void commit_close(struct committer *c, int fd);
 
 #endif

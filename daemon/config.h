@@ -35,7 +35,7 @@ struct heap_rule {
 /* What memory is made of. */
 struct backing {
 	uint32_t kind;      /* enum wire_backing */
-	bool fallback;      /* of BACKING_HUGE: ordinary pages where there are no huge ones; default yes */
+	bool fallback;      /* of BACKING_HUGE: else ordinary pages; default yes */
 	uint64_t huge_page; /* the same: bytes, a power of two; 0 (default): the system's */
 	char *path;         /* of BACKING_DEVICE, absolute; its owner's who has the value */
 };

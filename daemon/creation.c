@@ -127,8 +127,8 @@ bool may_attach(const struct world *w, const struct session *s, const struct reg
 }
 
 /* The section's word, whatever limit there is for others. */
-static int plan_region(const struct world *w, const struct session *s, const struct wire_create *c,
-		       struct plan *p)
+static int plan_region(const struct world *w, const struct session *s,
+		       const struct wire_create *c, struct plan *p)
 {
 	const struct region *g = config_region(&w->config, c->name);
 

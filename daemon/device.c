@@ -15,7 +15,8 @@ void devices_init(struct devices *ds)
 	LIST_INIT(&ds->taken);
 }
 
-int device_new(struct device **out, struct devices *ds, const char *path, uint64_t size, bool shared)
+int device_new(struct device **out, struct devices *ds, const char *path, uint64_t size,
+	       bool shared)
 {
 	struct device *d = calloc(1, sizeof(*d));
 

@@ -1,11 +1,11 @@
 /*
  * device.h: a file or device of the configuration that backs an arena
  *
- * Model: a path, and three steps to a descriptor that a client may map: look (which opens nothing),
- * take, open. A dma-heap is asked for a buffer: each arena has its own. Anything else, a UIO device
- * or a file, is mapped from its beginning, and one arena has it at a time: to open some devices
- * means something to them, so it is known to be free before it is opened. What is the same device is
- * decided by its number (a file's: by inode), not by its path.
+ * Model: a path, and three steps to a descriptor that a client may map: look (which opens
+ * nothing), take, open. A dma-heap is asked for a buffer: each arena has its own. Anything else, a
+ * UIO device or a file, is mapped from its beginning, and one arena has it at a time: to open some
+ * devices means something to them, so it is known to be free before it is opened. What is the same
+ * device is decided by its number (a file's: by inode), not by its path.
  *
  * Invariant: what is on the list of those taken is on it once, by one struct device.
  * Steps block: they run off the loop. Everything else is for the loop's thread. While a step runs
@@ -41,13 +41,17 @@ struct device {
 void devices_init(struct devices *ds);
 
 /* 0, -ENOMEM. path is copied. size > 0. */
-int device_new(struct device **out, struct devices *ds, const char *path, uint64_t size, bool shared);
+int device_new(struct device **out, struct devices *ds, const char *path, uint64_t size,
+	       bool shared);
 /*
  * One that a daemon before had open: fd stays the caller's, as after opening; read_fd is ours, also on
  * failure. 0; -EBUSY: another has it; -ENOMEM, another -errno.
  */
 int device_adopt(struct device **out, struct devices *ds, int fd, int read_fd, uint64_t size);
-/* Closes what it still has and is nobody's from here. NULL is fine; returns NULL. May block in close() if fd is open. */
+/*
+ * Closes what it still has (then it may block), and is nobody's from here. NULL is fine; returns
+ * NULL.
+ */
 struct device *device_free(struct device *d);
 
 /* Step 1: what is there. 0; -ENODEV (see why); another -errno of stat(). */
@@ -57,8 +61,8 @@ int device_look(struct device *d);
 int device_take(struct device *d);
 
 /*
- * Step 3. 0 and fd; -ENODEV (it is too small, or not what was looked at: see why); -EBUSY (it says so
- * itself); -ENOMEM (a dma-heap has not so much); another -errno of open().
+ * Step 3. 0 and fd; -ENODEV (it is too small, or not what was looked at: see why); -EBUSY (it says
+ * so itself); -ENOMEM (a dma-heap has not so much); another -errno of open().
  */
 int device_open(struct device *d);
 

@@ -23,7 +23,8 @@ struct draft {
 	struct user_section *user; /* the section we are in, if it is a user's */
 	struct heap_rule *rule;    /* the same for a heap's, */
 	struct region *region;     /* and for a region's, not yet the config's */
-	bool has_huge;             /* it has a key that only huge pages have */
+	bool has_size;             /* it has that key, good or bad, */
+	bool has_huge;             /* and one that only huge pages have */
 };
 
 /* wrong(ctx, text): what is wrong with the section or key just given. */

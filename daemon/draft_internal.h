@@ -15,7 +15,7 @@ void draft_wrong(struct draft *d, const char *fmt, ...) _printf_(2, 3);
 
 /* False: there can be none of that name; it has been told. */
 bool region_enter(struct draft *d, const char *name);
-/* It is complete, and the config's from here; or what is missing is told. Nothing if there is none. */
+/* It is complete, and the config's; or what is missing is told. Nothing if there is none. */
 void region_leave(struct draft *d);
 void region_drop(struct draft *d); /* it comes to nothing. Safe twice */
 

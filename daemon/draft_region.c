@@ -20,8 +20,8 @@ bool region_enter(struct draft *d, const char *name)
 	struct region *g;
 
 	if (name_check(name) != STATUS_OK) {
-		draft_wrong(d, "a region's name has 1 to %u printable ASCII characters without / and "
-			       "blanks", WIRE_NAME_MAX);
+		draft_wrong(d, "a region's name has 1 to %u printable ASCII characters without / "
+			       "and blanks", WIRE_NAME_MAX);
 		return false;
 	}
 	if (config_region(d->config, name)) {
@@ -36,6 +36,7 @@ bool region_enter(struct draft *d, const char *name)
 	name_copy(g->name, name);
 	g->backing.fallback = true;
 	d->region = g;
+	d->has_size = false;
 	d->has_huge = false;
 	return true;
 }
@@ -55,12 +56,14 @@ void region_leave(struct draft *d)
 
 	if (!g)
 		return;
-	if (!g->size) {
+	if (!d->has_size) {
 		draft_wrong(d, "[region \"%s\"] has no size", g->name);
 	} else if (d->has_huge && g->backing.kind != BACKING_HUGE) {
-		draft_wrong(d, "[region \"%s\"]: huge_page and fallback go with backing = huge", g->name);
-	} else {
-		STAILQ_INSERT_TAIL(&d->config->regions, take(d->region), link);
+		draft_wrong(d, "[region \"%s\"]: huge_page and fallback go with backing = huge",
+			    g->name);
+	} else if (g->size) {
+		STAILQ_INSERT_TAIL(&d->config->regions, g, link);
+		d->region = NULL;
 		d->config->n_regions++;
 	}
 	region_drop(d);
@@ -70,6 +73,7 @@ const char *region_set_size(struct draft *d, const char *text)
 {
 	uint64_t n;
 
+	d->has_size = true;
 	if (value_size(text, &n) < 0 || !n || n > PAGES_MAX * (uint64_t)HW_PAGE_SIZE)
 		return "a size up to 4T, as in 64K";
 	d->region->size = n;
@@ -113,10 +117,10 @@ const char *region_set_huge_page(struct draft *d, const char *text)
 {
 	uint64_t n;
 
+	d->has_huge = true;
 	if (value_size(text, &n) < 0 || n < HUGE_PAGE_MIN || n > HUGE_PAGE_MAX || (n & (n - 1)))
 		return "the size of huge pages, as in 2M or 1G";
 	d->region->backing.huge_page = n;
-	d->has_huge = true;
 	return NULL;
 }
 

@@ -18,7 +18,8 @@
  * another process has the rest, and nobody but the daemon can put them together.
  *
  * Segments, records of a process's own memory, and bindings for reading, hold no pages. A private
- * heap (no name, or that of a region) is one session's and ends with its binding. A deleted heap grants nothing and ends with its last binding.
+ * heap (no name, or that of a region) is one session's and ends with its binding. A deleted heap
+ * grants nothing and ends with its last binding.
  * Bounds: a call handles the runs of one frame; it walks the queue only if something may fit, the
  * bindings only if somebody joined or left the queue, was granted pages, or answered a recall. The
  * pages of orphans come back in pieces (heaps_work). Blocking: never.
@@ -44,7 +45,7 @@ struct heap_facts { /* plain data */
 	uint32_t perm;
 	uid_t uid;
 	gid_t gid;
-	char name[WIRE_NAME_SIZE]; /* of a private one: empty, or a configured region's; not a heap's name */
+	char name[WIRE_NAME_SIZE]; /* of a private one: empty, or its region's; no heap's name */
 };
 
 struct heap {

@@ -65,7 +65,10 @@ static uint32_t quarters_of(uint32_t size)
 	}
 }
 
-/* What number i of n may be: there is something if it is the whole or its parent is split, and what has no quarters is not. */
+/*
+ * What number i of n may be: it is there if it is the whole or a quarter of what is split, and what
+ * has no quarters is not split.
+ */
 static uint8_t possible(const uint8_t *quarter, uint32_t i, uint32_t n)
 {
 	const bool is_there = !i || quarter[(i - 1) / 4] == QUARTER_SPLIT;

@@ -2,9 +2,9 @@
 # tour.sh BUILD: the main job, for real, on a private heapd
 #
 # It starts the heapd of the build folder on a socket in a temporary folder, lets real processes
-# (examples/segment.c, examples/pool.c) share, fill, wait and die, and shows what heapctl says of it. Every
-# figure it prints it also checks: it exits with 1 at the first one that is wrong, and with what it
-# started ended and removed in any case.
+# (examples/segment.c, pool.c, interfaces.c) share, fill, wait and die, and shows what heapctl says of
+# it. Every figure it prints it also checks: it exits with 1 at the first one that is wrong, and with
+# what it started ended and removed in any case.
 set -u
 
 build=$(cd "${1:?usage: tour.sh BUILD}" && pwd) || exit 1
@@ -196,13 +196,33 @@ expect 'blocks that came back' $((held + 1)) "$(number 1 "$answer")"
 tell A info
 expect 'bytes used' $((pages * 4096)) "$(number 1 "$answer")"
 
-# --- the end
-
-step 'The heap is deleted, heapd ends'
+step 'The heap is deleted'
 tell A delete
 hang_up A
+
+# --- 4
+
+step 'A process uses all four interfaces; heapctl shows what it has of each'
+mkfifo "$dir/interfaces.in"
+interfaces <"$dir/interfaces.in" >"$dir/interfaces" &
+pid_interfaces=$!
+started+=("$pid_interfaces")
+exec {in_interfaces}>"$dir/interfaces.in"
+until_true 'it has taken a block of each' grep -q ready "$dir/interfaces"
 show heapctl list
-if grep -q tour "$dir/shown"; then fail 'a heap is left'; fi
+expect 'kinds of memory' 'heap partition pool region' "$(heapctl list -n -o kind | sort | xargs)"
+pool=$(heapctl list -n -o kind,id | awk '$1 == "pool" { print $2 }')
+show heapctl inspect "$pool"
+expect 'its blocks of 256 bytes' '256 240 1 3 15' "$(awk '$1 == 256' "$dir/shown" | xargs)"
+exec {in_interfaces}>&-
+wait "$pid_interfaces" || fail "it ended with status $?"
+
+# --- the end
+
+step 'All is given back, heapd ends'
+nothing() { [ -z "$(heapctl list)" ]; }
+until_true 'nothing is left' nothing
+show heapctl list
 kill -TERM "$heapd"
 wait "$heapd" || fail "heapd ended with status $?"
 say 'heapd ended as asked'

@@ -7,8 +7,8 @@
 #include "heapctl/table.h"
 #include "proto/wire.h"
 
-/* Partitions, regions and pools: one process's alone, carved by its own allocator. Nobody waits for them, and
- * their pages are not granted. */
+/* Partitions, regions and pools: one process's alone, carved by its own allocator. Nobody waits for
+ * them, and their pages are not granted. */
 static inline bool is_object(const struct wire_entry *e)
 {
 	return e->kind >= KIND_PARTITION;

@@ -114,7 +114,8 @@ static void print(const struct report *r, const struct style *style)
 	}
 	page_table("Processes", report_bindings(r, style), style);
 	page_table("Buckets", report_buckets(r, 0, r->n_bindings, style), style);
-	page_table("Waiters, in the order in which they will be served", report_waiters(r, style), style);
+	page_table("Waiters, in the order in which they will be served", report_waiters(r, style),
+		   style);
 	if (r->n_extents) {
 		page_title("Pages", style);
 		picture_draw(r, style, stdout);

@@ -1,8 +1,8 @@
 /*
  * object.c: partitions, regions and pools, as inspect shows them
  *
- * One part for each kind: its facts as lines, what is special about it as a bar, a picture or a table, and the
- * same as JSON. The facts that all heaps have are inspect's.
+ * One part for each kind: its facts as lines, what is special about it as a bar, a picture or a
+ * table, and the same as JSON. The facts that all heaps have are inspect's.
  */
 #include "heapctl/object.h"
 
@@ -52,7 +52,8 @@ static void print_partition(const struct report *r, const struct style *style)
 	page_line("number", "%u", p->ptno);
 	page_bytes("block size", p->block_size, style);
 	page_bytes("stride", p->stride, style);
-	page_line("blocks", "%u of %u in use, at most %" PRIu64 " so far", r->detail.n_used, p->n_blocks, most);
+	page_line("blocks", "%u of %u in use, at most %" PRIu64 " so far", r->detail.n_used,
+		  p->n_blocks, most);
 	draw_bar(r->detail.n_used, most, p->n_blocks);
 }
 
@@ -94,7 +95,8 @@ static void json_region(const struct report *r, struct json *j)
 
 /* ---- pools ---- */
 
-/* For each size of block: how many there are, and how many more could be had by splitting what is free. */
+/* For each size of block: how many there are, and how many more could be had by splitting what is
+ * free. */
 static struct table *pool_sizes(const struct wire_pool *pool, const struct style *style)
 {
 	enum { SIZE, REQUEST, USED, FREE, LEFT, N };
@@ -134,7 +136,8 @@ static void print_pool(const struct report *r, const struct style *style)
 	const struct wire_pool *pool = &r->detail.pool;
 
 	page_line("blocks", "%u in use", r->detail.n_used);
-	page_table("Blocks, and how many more of each size could be had", pool_sizes(pool, style), style);
+	page_table("Blocks, and how many more of each size could be had", pool_sizes(pool, style),
+		   style);
 	page_title("Quarters", style);
 	quarters_draw(pool, style, stdout);
 }

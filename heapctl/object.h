@@ -1,8 +1,8 @@
 /*
  * object.h: partitions, regions and pools, as inspect shows them
  *
- * Of a report whose entry is_object(). What a process has not told of its object, or in words that make no
- * sense, is not shown; the entry always is.
+ * Of a report whose entry is_object(). What a process has not told of its object, or in words
+ * that make no sense, is not shown; the entry always is.
  */
 #ifndef HEAPD_HEAPCTL_OBJECT_H
 #define HEAPD_HEAPCTL_OBJECT_H

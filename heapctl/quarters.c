@@ -1,9 +1,10 @@
 /*
  * quarters.c: the blocks of a heap memory pool, as its quarters tell them
  *
- * Model: a walk of the tree from its root, which stops at what is not split. The picture writes each block into a
- * row of cells first: '#' and '.' for one cell in use and free; "[==]" and "(..)" for larger blocks, with their
- * size in them where there is room, so that neighbours of any size can be told apart without colour.
+ * Model: a walk of the tree from its root, which stops at what is not split. The picture writes
+ * each block into a row of cells first: '#' and '.' for one cell in use and free; "[==]" and
+ * "(..)" for larger blocks, with their size in them where there is room, so that neighbours of
+ * any size can be told apart without colour.
  */
 #include "heapctl/quarters.h"
 
@@ -19,7 +20,8 @@ struct walk {
 	size_t n;
 };
 
-/* Of the node that stands for size bytes at offset. As deep as QUARTERS_LEVELS: a size below a cell is not split. */
+/* Of the node that stands for size bytes at offset. As deep as QUARTERS_LEVELS: a size below a cell
+ * is not split. */
 static void visit(struct walk *w, uint32_t node, uint32_t offset, uint32_t size)
 {
 	uint32_t state = w->pool->quarter[node];
@@ -84,7 +86,8 @@ static void draw_cell(char cell, uint32_t state, const struct style *style, FILE
 }
 
 /* The smallest blocks of a state, and the larger ones. */
-static void explain(const struct quarters_block *blocks, size_t n, uint32_t state, const char *word, FILE *out)
+static void explain(const struct quarters_block *blocks, size_t n, uint32_t state, const char *word,
+		    FILE *out)
 {
 	const struct look *l = &looks[state];
 	bool small = false, large = false;
@@ -101,7 +104,8 @@ static void explain(const struct quarters_block *blocks, size_t n, uint32_t stat
 	if (small)
 		(void)fprintf(out, "%12c %u bytes, %s\n", l->one, QUARTERS_CELL, word);
 	if (large)
-		(void)fprintf(out, "%10c%c%c a larger block, %s\n", l->first, l->middle, l->last, word);
+		(void)fprintf(out, "%10c%c%c a larger block, %s\n", l->first, l->middle, l->last,
+			      word);
 }
 
 void quarters_draw(const struct wire_pool *pool, const struct style *style, FILE *out)

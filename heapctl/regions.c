@@ -1,8 +1,8 @@
 /*
  * regions.c: heapctl regions: the regions that heapd.conf has for the shared multi-heap
  *
- * Those that the user may attach, in the file's order, which is the order in which a program gets them. What
- * programs have attached is in list and inspect.
+ * Those that the user may attach, in the file's order, which is the order in which a program gets
+ * them. What programs have attached is in list and inspect.
  */
 #include "heapctl/ask.h"
 #include "heapctl/command.h"

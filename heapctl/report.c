@@ -9,7 +9,8 @@
 #include "heapctl/entries.h"
 #include "heapctl/words.h"
 
-/* What the process that has the object says of it. false: it has said nothing that makes sense, or is gone. */
+/* What the process that has the object says of it. false: it has said nothing that makes sense, or
+ * is gone. */
 static bool get_detail(struct ask *a, uint64_t heap, struct wire_detail *detail)
 {
 	struct frame f;
@@ -23,7 +24,8 @@ static bool get_detail(struct ask *a, uint64_t heap, struct wire_detail *detail)
 
 static int by_place(const void *x, const void *y)
 {
-	const struct wire_place *a = &((const struct region *)x)->place, *b = &((const struct region *)y)->place;
+	const struct wire_place *a = &((const struct region *)x)->place,
+				*b = &((const struct region *)y)->place;
 
 	if (a->attribute != b->attribute)
 		return a->attribute < b->attribute ? -1 : 1;
@@ -43,7 +45,8 @@ static void gather_regions(struct report *r, struct ask *a)
 		if (entries[i].kind != KIND_REGION || entries[i].session != r->entry.session ||
 		    !get_detail(a, entries[i].heap, &detail) || detail.kind != KIND_REGION)
 			continue;
-		r->regions[r->n_regions++] = (struct region){.entry = entries[i], .place = detail.region};
+		r->regions[r->n_regions++] =
+		    (struct region){.entry = entries[i], .place = detail.region};
 	}
 	qsort(r->regions, r->n_regions, sizeof(*r->regions), by_place);
 	free(entries);

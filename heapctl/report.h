@@ -1,9 +1,9 @@
 /*
  * report.h: all that the daemon tells about one heap, and its parts as tables
  *
- * Of a partition, a region or a pool it tells a detail, and of a region also what other regions its process has.
- * A report is gathered by several requests, so its parts may differ by what happened between them.
- * The tables say the same to people and, as JSON, to programs.
+ * Of a partition, a region or a pool it tells a detail, and of a region also what other regions
+ * its process has. A report is gathered by several requests, so its parts may differ by what
+ * happened between them. The tables say the same to people and, as JSON, to programs.
  */
 #ifndef HEAPD_HEAPCTL_REPORT_H
 #define HEAPD_HEAPCTL_REPORT_H
@@ -20,7 +20,7 @@ struct report {
 	struct wire_entry entry;
 	bool detailed;             /* .detail is told: by the process, in words that make sense */
 	struct wire_detail detail;
-	struct region *regions;    /* of the process whose region this is: by attribute, then in their order */
+	struct region *regions;    /* of the process whose region this is, by attribute and order */
 	size_t n_regions;
 	struct wire_binding *bindings;
 	size_t n_bindings;

@@ -4,8 +4,9 @@
  * libsmartcols keeps the cells and lays the table out. JSON is written from the same cells by
  * json.c, because inspect nests tables in one document, which libsmartcols cannot.
  *
- * Invariant: at[c] is the place of column c among those of the libsmartcols table, or NOT_SHOWN. Columns
- * that are shown only if they tell something are there too, and hidden when the table is printed.
+ * Invariant: at[c] is the place of column c among those of the libsmartcols table, or NOT_SHOWN.
+ * Columns that are shown only if they tell something are there too, and hidden when the table is
+ * printed.
  */
 #include "heapctl/table.h"
 

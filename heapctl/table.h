@@ -18,7 +18,7 @@ enum column_show {
 	SHOW_USUAL,
 	SHOW_EXTRA,  /* only if asked for, and in JSON */
 	SHOW_PEOPLE, /* not in JSON */
-	SHOW_TELLING, /* to people, unless asked for: only if some cell says more than .dull, and those cells alone */
+	SHOW_TELLING, /* to people, unless asked for: the cells that say more than .dull, if any do */
 };
 
 struct column {

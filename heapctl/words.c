@@ -50,7 +50,7 @@ const char *attribute_text(uint32_t attribute)
 {
 	static const char *const texts[WIRE_ATTRIBUTES] = {
 		[WIRE_CACHEABLE] = "cacheable",
-		[WIRE_NON_CACHEABLE] = "non-cacheable",
+		[WIRE_NON_CACHEABLE] = "noncacheable",
 	};
 
 	return attribute < WIRE_ATTRIBUTES ? texts[attribute] : "?";

@@ -15,7 +15,7 @@
 const char *kind_text(uint32_t kind);     /* "heap", "segment", ... "?" */
 const char *state_text(uint32_t state);   /* "live", "committing", "deleted", "?" */
 const char *backing_text(uint32_t backing); /* "memory", "huge", "device", "own", "?" */
-const char *attribute_text(uint32_t attribute); /* "cacheable", "non-cacheable", "?" */
+const char *attribute_text(uint32_t attribute); /* "cacheable", "noncacheable", "?" */
 const char *access_text(uint32_t access); /* "r", "rw", "-" */
 
 /* The H_* bits: "fifo", "prio,shared", "fifo,single,dma". */
@@ -25,8 +25,8 @@ void mode_text(char out[WORDS_SIZE], uint32_t mode);
 void user_text(char out[WORDS_SIZE], uint32_t uid);
 void group_text(char out[WORDS_SIZE], uint32_t gid);
 
-/* What a process calls itself, for a terminal. A label may hold any bytes above ASCII, and to a terminal some of
- * them are commands: each becomes a '?'. */
+/* What a process calls itself, for a terminal. A label may hold any bytes above ASCII, and to a
+ * terminal some of them are commands: each becomes a '?'. */
 void label_text(char out[WORDS_SIZE], const char *label);
 
 /* A name or a number. false: no such user or group. */

@@ -1,7 +1,9 @@
 /*
- * alchemy.c: every way to wait for memory, and a single-block heap, as a source for Xenomai 3's Alchemy has it
+ * alchemy.c: every way to wait for memory, and a single-block heap, as a source for Xenomai 3's
+ * Alchemy has it
  *
- * Tasks are threads here, and rt_timer_read() is clock_gettime(CLOCK_MONOTONIC), which is the clock it read there.
+ * Tasks are threads here, and rt_timer_read() is clock_gettime(CLOCK_MONOTONIC), which is the
+ * clock it read there.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -26,7 +28,10 @@ static void check(int err, const char *what)
 
 static const char *word(int err)
 {
-	return err == 0 ? "given" : err == -EWOULDBLOCK ? "EWOULDBLOCK" : err == -ETIMEDOUT ? "ETIMEDOUT" : strerror(-err);
+	return err == 0		     ? "given"
+	       : err == -EWOULDBLOCK ? "EWOULDBLOCK"
+	       : err == -ETIMEDOUT   ? "ETIMEDOUT"
+				     : strerror(-err);
 }
 
 static RTIME now(void)
@@ -39,7 +44,8 @@ static RTIME now(void)
 
 static struct timespec at(RTIME date)
 {
-	struct timespec ts = {.tv_sec = (time_t)(date / 1000000000ULL), .tv_nsec = (long)(date % 1000000000ULL)};
+	struct timespec ts = {.tv_sec = (time_t)(date / 1000000000ULL),
+			      .tv_nsec = (long)(date % 1000000000ULL)};
 
 	return ts;
 }
@@ -51,9 +57,12 @@ static void refused(void)
 	void *p;
 
 	printf("full, timed, {0, 0}: %s\n", word(rt_heap_alloc_timed(&heap, 4096, &zero, &p)));
-	printf("full, timed, a time that has passed: %s\n", word(rt_heap_alloc_timed(&heap, 4096, &past, &p)));
-	printf("full, timed, in a millisecond: %s\n", word(rt_heap_alloc_timed(&heap, 4096, &soon, &p)));
-	printf("full, until, TM_NONBLOCK: %s\n", word(rt_heap_alloc_until(&heap, 4096, TM_NONBLOCK, &p)));
+	printf("full, timed, a time that has passed: %s\n",
+	       word(rt_heap_alloc_timed(&heap, 4096, &past, &p)));
+	printf("full, timed, in a millisecond: %s\n",
+	       word(rt_heap_alloc_timed(&heap, 4096, &soon, &p)));
+	printf("full, until, TM_NONBLOCK: %s\n",
+	       word(rt_heap_alloc_until(&heap, 4096, TM_NONBLOCK, &p)));
 	printf("full, until, in a millisecond: %s\n",
 	       word(rt_heap_alloc_until(&heap, 4096, now() + ONE_MS, &p)));
 	printf("full, for a millisecond: %s\n", word(rt_heap_alloc(&heap, 4096, ONE_MS, &p)));
@@ -71,11 +80,12 @@ static void *helper(void *block)
 	return NULL;
 }
 
-/* One block goes to and fro: freed by the helper while the main task waits for it in the given way. */
+/* One block goes to and fro: the helper frees it while the main task waits in the given way. */
 static void served(void *block, int way)
 {
-	static const char *const ways[] = {"timed, NULL", "timed, in a minute", "until, TM_INFINITE",
-					   "until, in a minute", "for a minute"};
+	static const char *const ways[] = {"timed, NULL", "timed, in a minute",
+					   "until, TM_INFINITE", "until, in a minute",
+					   "for a minute"};
 	struct timespec later = at(now() + A_MINUTE);
 	pthread_t task;
 	void *p;
@@ -101,7 +111,8 @@ static void served(void *block, int way)
 		break;
 	}
 	pthread_join(task, NULL);
-	printf("freed while waiting, %s: %s, the same block: %s\n", ways[way], word(err), p == block ? "yes" : "no");
+	printf("freed while waiting, %s: %s, the same block: %s\n", ways[way], word(err),
+	       p == block ? "yes" : "no");
 }
 
 static void single_block(void)
@@ -117,7 +128,8 @@ static void single_block(void)
 	printf("single block: %s, read through another\n", (char *)q);
 	check(rt_heap_unbind(&again), "rt_heap_unbind");
 	check(rt_heap_delete(&other), "rt_heap_delete");
-	printf("single block, bound after it was deleted: %s\n", word(rt_heap_bind(&again, "area", ONE_MS)));
+	printf("single block, bound after it was deleted: %s\n",
+	       word(rt_heap_bind(&again, "area", ONE_MS)));
 }
 
 int main(void)

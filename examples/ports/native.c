@@ -1,9 +1,9 @@
 /*
  * native.c: a pool of message buffers, as a source for Xenomai 2's native skin has it
  *
- * A server task owns a heap of four buffers; a client task takes buffers, fills them, and queues them to the server,
- * which gives them back to the heap. The client is faster: it waits for memory, not for the queue. Tasks are
- * threads here, and the queue is a pipe of pointers.
+ * A server task owns a heap of four buffers; a client task takes buffers, fills them, and queues
+ * them to the server, which gives them back to the heap. The client is faster: it waits for
+ * memory, not for the queue. Tasks are threads here, and the queue is a pipe of pointers.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -77,7 +77,8 @@ static void bind_and_wait(void)
 	RT_HEAP second;
 
 	printf("a heap that is not there, without waiting: %s\n",
-	       rt_heap_bind(&second, "nowhere", TM_NONBLOCK) == -EWOULDBLOCK ? "EWOULDBLOCK" : "bound");
+	       rt_heap_bind(&second, "nowhere", TM_NONBLOCK) == -EWOULDBLOCK ? "EWOULDBLOCK"
+									     : "bound");
 	printf("for a millisecond: %s\n",
 	       rt_heap_bind(&second, "nowhere", ONE_MS) == -ETIMEDOUT ? "ETIMEDOUT" : "bound");
 	check(rt_heap_bind(&second, POOL_NAME, TM_INFINITE), "rt_heap_bind");
@@ -94,9 +95,11 @@ int main(void)
 	      "rt_heap_create");
 	bind_and_wait();
 	for (int i = 0; i < N_BUFFERS; i++)
-		check(rt_heap_alloc(&pool, BUFFER_SIZE, RT_TIME_NONBLOCK, &blocks[i]), "rt_heap_alloc");
+		check(rt_heap_alloc(&pool, BUFFER_SIZE, RT_TIME_NONBLOCK, &blocks[i]),
+		      "rt_heap_alloc");
 	printf("%d buffers taken; one more: %s\n", N_BUFFERS,
-	       rt_heap_alloc(&pool, BUFFER_SIZE, ONE_MS, &block) == -ETIMEDOUT ? "ETIMEDOUT" : "given");
+	       rt_heap_alloc(&pool, BUFFER_SIZE, ONE_MS, &block) == -ETIMEDOUT ? "ETIMEDOUT"
+									       : "given");
 	for (int i = 0; i < N_BUFFERS; i++)
 		check(rt_heap_free(&pool, blocks[i]), "rt_heap_free");
 	if (pipe(queue) < 0 || pthread_create(&task, NULL, client, NULL) != 0)

@@ -1,8 +1,8 @@
 /*
  * rtai.c: a producer and a consumer with a shared segment, as an RTAI source has it
  *
- * The consumer binds the segment by its name before it exists and waits. Of RTAI only the heap is here: a task is
- * a process of its own, and "there is something to read" is a POSIX semaphore.
+ * The consumer binds the segment by its name before it exists and waits. Of RTAI only the heap is
+ * here: a task is a process of its own, and "there is something to read" is a POSIX semaphore.
  */
 #include <errno.h>
 #include <semaphore.h>
@@ -76,7 +76,8 @@ static void producer(sem_t *ready)
 	       rt_heap_alloc(&heap, 0, TM_NONBLOCK, &p) == -EIDRM ? "EIDRM" : "not refused");
 }
 
-/* A heap of blocks that was made mappable for user space needs no such thing here, and may say so all the same. */
+/* A heap of blocks that was made mappable for user space needs no such thing here, and may say so
+ * all the same. */
 static void mappable_heap(void)
 {
 	RT_HEAP heap;
@@ -86,16 +87,19 @@ static void mappable_heap(void)
 	check(rt_heap_alloc(&heap, 8192, TM_NONBLOCK, &a), "rt_heap_alloc");
 	check(rt_heap_alloc(&heap, 8192, TM_NONBLOCK, &b), "rt_heap_alloc");
 	printf("16384 bytes are two blocks of 8192; a third: %s\n",
-	       rt_heap_alloc(&heap, 8192, TM_NONBLOCK, &c) == -EWOULDBLOCK ? "EWOULDBLOCK" : "given");
+	       rt_heap_alloc(&heap, 8192, TM_NONBLOCK, &c) == -EWOULDBLOCK ? "EWOULDBLOCK"
+									   : "given");
 	check(rt_heap_free(&heap, b), "rt_heap_free");
-	printf("a block that is free already: %s\n", rt_heap_free(&heap, b) == -EINVAL ? "EINVAL" : "taken");
+	printf("a block that is free already: %s\n",
+	       rt_heap_free(&heap, b) == -EINVAL ? "EINVAL" : "taken");
 	check(rt_heap_free(&heap, a), "rt_heap_free");
 	check(rt_heap_delete(&heap), "rt_heap_delete");
 }
 
 int main(void)
 {
-	sem_t *ready = mmap(NULL, sizeof(*ready), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	sem_t *ready =
+	    mmap(NULL, sizeof(*ready), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (ready == MAP_FAILED || sem_init(ready, 1, 0) < 0)
 		return 1;

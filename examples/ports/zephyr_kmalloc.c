@@ -1,8 +1,9 @@
 /*
  * zephyr_kmalloc.c: an application for Zephyr that takes its messages from the heap memory pool
  *
- * A small interpreter builds expressions as trees: nodes of one block each, strings of any length, an
- * array that starts with zeros. As Zephyr's build does, ours defines CONFIG_HEAP_MEM_POOL_SIZE for every file.
+ * A small interpreter builds expressions as trees: nodes of one block each, strings of any length,
+ * an array that starts with zeros. As Zephyr's build does, ours defines CONFIG_HEAP_MEM_POOL_SIZE
+ * for every file.
  */
 #include <zephyr/kernel.h>
 
@@ -84,8 +85,9 @@ static int count(size_t size)
 
 int main(void)
 {
-	struct node *tree = node_new('*', 0, node_new('+', 0, node_new(0, 1, NULL, NULL), node_new(0, 2, NULL, NULL)),
-				     node_new(0, 14, NULL, NULL));
+	struct node *tree = node_new(
+	    '*', 0, node_new('+', 0, node_new(0, 1, NULL, NULL), node_new(0, 2, NULL, NULL)),
+	    node_new(0, 14, NULL, NULL));
 	char *text = print(tree);
 	unsigned char *histogram;
 	void *page;
@@ -105,7 +107,7 @@ int main(void)
 	k_free(histogram);
 	k_free(text);
 	node_free(tree);
-	printf("%d of 48, %d of 75, %d of 200, %d of 1000, %d of 4080, %d of 4081\n", count(48), count(75), count(200),
-	       count(1000), count(4080), count(4081));
+	printf("%d of 48, %d of 75, %d of 200, %d of 1000, %d of 4080, %d of 4081\n", count(48),
+	       count(75), count(200), count(1000), count(4080), count(4081));
 	return 0;
 }

@@ -28,7 +28,8 @@ const char *heapclient_version(void);
 
 /*
  * Why this process last failed to reach heapd, as one line for people, for example
- * "/run/heapd/heapd.sock: heapd 2.0 speaks protocol 3, this library speaks 1". Never NULL; "" if nothing failed.
+ * "/run/heapd/heapd.sock: heapd 2.0 speaks protocol 3, this library speaks 1"; or which regions of the configuration
+ * shared_multi_heap_pool_init left out, or failed at, and why. Never NULL; "" if nothing failed.
  * The text belongs to the calling thread and holds until its next call. Does not block on the daemon;
  * not for signal handlers.
  */

@@ -1,8 +1,8 @@
 /*
  * k_malloc.h: the heap memory pool, in the manner of Zephyr
  *
- * A process has one pool of 256, 1024, 4096 or 16384 bytes, or none. It is one block that is split in
- * quarters, those in quarters, down to 64 bytes, as requests need it; four free quarters of one
+ * A process has one pool of 256, 1024, 4096 or 16384 bytes, or none. It is one block that is split
+ * in quarters, those in quarters, down to 64 bytes, as requests need it; four free quarters of one
  * block are that block again. A request of N bytes costs the smallest block that holds N + 16:
  *
  *   block      64   256   1024   4096   16384 bytes
@@ -22,12 +22,12 @@
  * committed then and stays the process's until it ends, whatever becomes of heapd.
  *
  * Every call is safe from any thread; none may be called from a signal handler. No call is a
- * cancellation point. In the child of a fork there is no pool until the child makes its own by its first
- * call; the parent's blocks stay readable and writable in it, are shared with the parent, and are not to
- * be freed there.
+ * cancellation point. In the child of a fork there is no pool until the child makes its own by its
+ * first call; the parent's blocks stay readable and writable in it, are shared with the parent, and
+ * are not to be freed there.
  *
- * Semantics: Zephyr's "Heap Memory Pool" (heap_v2); k_calloc and k_aligned_alloc as later Zephyr has
- * them. What differs is in docs/deviations.md.
+ * Semantics: Zephyr's "Heap Memory Pool" (heap_v2); k_calloc and k_aligned_alloc as later Zephyr
+ * has them. What differs is in docs/deviations.md.
  */
 #ifndef HEAPCLIENT_K_MALLOC_H
 #define HEAPCLIENT_K_MALLOC_H
@@ -43,8 +43,8 @@ extern "C" {
  * of the block's own size or of 4096, whichever is less. Its contents are undefined.
  *
  * The block is the caller's until k_free; it ends with the process.
- * Never waits for memory. Once there is a pool: no system call and no page fault, a bounded number of
- * instructions under one lock of the process, which inherits priority. Before: see above.
+ * Never waits for memory. Once there is a pool: no system call and no page fault, a bounded number
+ * of instructions under one lock of the process, which inherits priority. Before: see above.
  *
  * NULL and errno:
  * ENOMEM        no block of that size is free, or none is so large; or the pool's size is 0
@@ -59,8 +59,8 @@ void *k_malloc(size_t size);
 void *k_calloc(size_t nmemb, size_t size);
 
 /*
- * Takes a block of at least size bytes whose address is a multiple of align. The block it costs holds
- * size + 16 bytes and is no smaller than align. As k_malloc; besides
+ * Takes a block of at least size bytes whose address is a multiple of align. The block it costs
+ * holds size + 16 bytes and is no smaller than align. As k_malloc; besides
  * EINVAL  align is no power of two, or more than 4096
  */
 void *k_aligned_alloc(size_t align, size_t size);
@@ -90,7 +90,8 @@ int k_heap_mem_pool_init(void);
 void k_heap_mem_pool_size_(size_t size);
 
 /* Whether a pool can have n bytes. */
-#define K_HEAP_MEM_POOL_SIZE_OK(n) ((n) == 0 || (n) == 256 || (n) == 1024 || (n) == 4096 || (n) == 16384)
+#define K_HEAP_MEM_POOL_SIZE_OK(n) \
+	((n) == 0 || (n) == 256 || (n) == 1024 || (n) == 4096 || (n) == 16384)
 
 #ifdef __cplusplus
 #define K_HEAP_MEM_POOL_ASSERT_ static_assert

@@ -8,6 +8,7 @@
 #include "common/pages.h"
 #include "daemon/config.h"
 #include "daemon/log.h"
+#include "proto/codec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -43,12 +44,15 @@ static void check_defaults(const struct config *c)
 
 	config_init(&d);
 	need(c->priority == d.priority && c->max_size == d.max_size && c->recall_ns == d.recall_ns);
+	need(STAILQ_EMPTY(&c->regions) && !c->n_regions && !c->dma && !c->noncached);
 	need(STAILQ_EMPTY(&c->rules) && !c->user_limits && !c->n_user_limits);
 }
 
 static void check_ranges(const struct config *c)
 {
 	const struct heap_rule *rule;
+	const struct region *g;
+	size_t n = 0;
 
 	need(c->priority >= 0 && c->priority <= 99);
 	need(c->recall_ns > 0 && c->recall_ns <= 10 * NSEC_PER_SEC);
@@ -57,6 +61,16 @@ static void check_ranges(const struct config *c)
 	     c->max_size / HW_PAGE_SIZE <= PAGES_MAX);
 	STAILQ_FOREACH(rule, &c->rules, link)
 		need(rule->glob && *rule->glob && !(rule->mode & ~0666u));
+	STAILQ_FOREACH(g, &c->regions, link) {
+		need(name_check(g->name) == STATUS_OK && config_region(c, g->name) == g);
+		need(g->size && g->size / HW_PAGE_SIZE <= PAGES_MAX && g->attribute < WIRE_ATTRIBUTES);
+		need(g->backing.kind < BACKING_OWN && !(g->backing.huge_page & (g->backing.huge_page - 1)));
+		need((g->backing.kind == BACKING_DEVICE) == (g->backing.path != NULL));
+		need(!g->backing.path || *g->backing.path == '/');
+		n++;
+	}
+	need(n == c->n_regions);
+	need((!c->dma || *c->dma == '/') && (!c->noncached || *c->noncached == '/'));
 	for (size_t i = 0; i < c->n_user_limits; i++)
 		need(config_limits(c, c->user_limits[i].uid) == &c->user_limits[i].limits);
 }

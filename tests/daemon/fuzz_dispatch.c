@@ -9,6 +9,7 @@
  * reply and event is one that a client would accept (stage.c).
  */
 #include <stdio.h>
+#include <sys/mman.h>
 #include "tests/daemon/stage.h"
 
 #define PLAYERS 3
@@ -142,6 +143,27 @@ static void create(struct input *in, int who)
 	feed(who, &f, CODEC_CALL);
 }
 
+/* Partitions, regions and pools, and heaps on a device. */
+static void create_part(struct input *in, int who)
+{
+	static const uint32_t flags[] = {0, 0, WIRE_CREATE_CONFIGURED, WIRE_CREATE_OWN,
+					 WIRE_CREATE_UNBOUND};
+	struct frame f;
+	struct wire_create *c = frame_init(&f, OP_CREATE, 1 + byte(in) % 8u, 0, sizeof(*c));
+
+	c->flags = flags[byte(in) % ARRAY_SIZE(flags)];
+	c->kind = c->flags ? KIND_REGION : KIND_HEAP + byte(in) % 5u;
+	c->mode = byte(in) % 4 || c->flags ? 0 : WIRE_MODE_DMA;
+	if (c->kind == KIND_SEGMENT)
+		c->mode |= WIRE_MODE_SINGLE;
+	if (c->flags == WIRE_CREATE_CONFIGURED || (!c->flags && byte(in) % 2))
+		c->name[0] = (char)('a' + byte(in) % (NAMES + 1));
+	c->size = 1 + number(in);
+	c->perm = 0644;
+	c->gid = WIRE_GID_DEFAULT;
+	feed(who, &f, CODEC_CALL);
+}
+
 static void bind_(struct input *in, int who)
 {
 	struct frame f;
@@ -168,9 +190,9 @@ static void about_target(struct input *in, int who, uint16_t op)
 	struct frame f;
 	struct wire_target *t = frame_init(&f, op, 1, 0, sizeof(*t));
 
-	if (op != OP_LIST)
+	if (op != OP_LIST && op != OP_REGIONS)
 		target(in, &t->heap, t->name);
-	if (op != OP_DELETE && op != OP_INSPECT)
+	if (op != OP_DELETE && op != OP_INSPECT && op != OP_DETAIL)
 		t->cursor = number(in);
 	feed(who, &f, CODEC_CALL);
 }
@@ -299,6 +321,56 @@ static void scribble(struct input *in, int who)
 	(void)!pwrite(player[who]->session->areas.stats_fd, page, sizeof(page), 0);
 }
 
+/* A file of 16 pages stands in for a device. */
+static const char *device_path(void)
+{
+	static char path[32];
+	int fd;
+
+	if (!path[0]) {
+		fd = memfd_create("device", MFD_CLOEXEC); /* for ever */
+		assert_int_equal(0, ftruncate(fd, 16 * (off_t)HW_PAGE_SIZE));
+		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	}
+	return path;
+}
+
+static void add_region(struct config *c, char name, uint64_t size, uint32_t kind)
+{
+	struct region *g = calloc(1, sizeof(*g));
+
+	assert_non_null(g);
+	g->name[0] = name;
+	g->size = size;
+	g->backing = (struct backing){.kind = kind, .fallback = size % 2};
+	if (kind == BACKING_DEVICE)
+		g->backing.path = strdup(device_path());
+	g->has_group = size % 3 == 0;
+	g->group = 100;
+	STAILQ_INSERT_TAIL(&c->regions, g, link);
+	c->n_regions++;
+}
+
+static void add_regions(struct config *c, uint64_t size)
+{
+	add_region(c, 'a', size, BACKING_MEMORY);
+	add_region(c, 'b', size * HW_PAGE_SIZE, BACKING_DEVICE);
+	add_region(c, 'c', size, BACKING_HUGE);
+	c->dma = strdup(device_path());
+}
+
+static void reload_regions(struct input *in)
+{
+	struct config c;
+
+	config_init(&c);
+	c.lock_arenas = false;
+	c.recall_ns = 1;
+	add_regions(&c, 1 + byte(in) % 20);
+	world_reload(&st.world, &c);
+	config_deinit(&c);
+}
+
 static void reload(struct input *in)
 {
 	struct config c;
@@ -314,12 +386,28 @@ static void reload(struct input *in)
 	config_deinit(&c);
 }
 
+static void step_of_parts(struct input *in, int who, uint8_t what)
+{
+	if (what < 251)
+		create_part(in, who);
+	else if (what < 254)
+		about_target(in, who, OP_DETAIL);
+	else if (what == 254)
+		about_target(in, who, OP_REGIONS);
+	else
+		reload_regions(in);
+}
+
 static void step(struct input *in)
 {
 	static const uint16_t looks[] = { OP_LIST, OP_INSPECT, OP_BINDINGS, OP_WAITERS, OP_MAP };
 	uint8_t what = byte(in);
 	int who = what % PLAYERS;
 
+	if (what >= 246) { /* what was found before these came shall be found by the same input */
+		step_of_parts(in, who, what);
+		return;
+	}
 	switch (what / PLAYERS % 24) {
 	case 0:
 	case 1:
@@ -389,6 +477,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	stage_init(&st);
 	st.config.recall_ns = 1;
+	add_regions(&st.config, 3);
 	stage_open(&st);
 	for (int i = 0; i < PLAYERS; i++)
 		player[i] = player_join(&st, uids[i], 100);

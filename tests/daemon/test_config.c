@@ -108,6 +108,10 @@ static void test_defaults(void **state)
 	assert_true(c->max_size >= HW_PAGE_SIZE && c->max_size % HW_PAGE_SIZE == 0);
 	assert_true(c->create_all);
 	assert_true(STAILQ_EMPTY(&c->rules));
+	assert_true(STAILQ_EMPTY(&c->regions));
+	assert_int_equal(0, c->n_regions);
+	assert_null(c->dma);
+	assert_null(c->noncached);
 	assert_true(c->limits.sessions && c->limits.heaps && c->limits.bytes && c->limits.parked);
 	assert_ptr_equal(&c->limits, config_limits(c, 1000));
 }
@@ -212,13 +216,80 @@ static void test_heap_rules(void **state)
 	assert_null(STAILQ_NEXT(r, link));
 }
 
+static void test_regions(void **state)
+{
+	struct world *w = *state;
+	const struct config *c = &w->config;
+	const struct region *g;
+
+	assert_int_equal(0, load(w, "[region \"fast\"]\n"
+				    "size = 64K\n"
+				    "[heaps]\n"
+				    "dma = /dev/none\n"
+				    "dma = /dev/dma_heap/system\n" /* the last one holds */
+				    "noncached = /dev/uio0\n"
+				    "[region big]\n"
+				    "fallback = no\n"
+				    "huge_page = 1G\n"
+				    "backing = huge\n"
+				    "size = 3G\n"
+				    "group = 5\n"
+				    "[region \"dma.0\"] ; the other one\n"
+				    "attribute = noncacheable\n"
+				    "backing = huge\n"
+				    "backing = /dev/uio0\n"
+				    "size = 1\n"
+				    "[region last]\n"
+				    "size = 4T\n"
+				    "backing = memory\n"
+				    "attribute = cacheable"));
+	assert_string_equal("", w->said);
+	assert_string_equal("/dev/dma_heap/system", c->dma);
+	assert_string_equal("/dev/uio0", c->noncached);
+	assert_int_equal(4, c->n_regions);
+	g = STAILQ_FIRST(&c->regions);
+	assert_string_equal("fast", g->name);
+	assert_int_equal(65536, g->size);
+	assert_int_equal(WIRE_CACHEABLE, g->attribute);
+	assert_int_equal(BACKING_MEMORY, g->backing.kind);
+	assert_false(g->has_group);
+	g = STAILQ_NEXT(g, link);
+	assert_string_equal("big", g->name);
+	assert_int_equal(BACKING_HUGE, g->backing.kind);
+	assert_int_equal(GIB, g->backing.huge_page);
+	assert_false(g->backing.fallback);
+	assert_true(g->has_group);
+	assert_int_equal(5, g->group);
+	g = STAILQ_NEXT(g, link);
+	assert_string_equal("dma.0", g->name);
+	assert_int_equal(WIRE_NON_CACHEABLE, g->attribute);
+	assert_int_equal(BACKING_DEVICE, g->backing.kind);
+	assert_string_equal("/dev/uio0", g->backing.path);
+	assert_ptr_equal(g, config_region(c, "dma.0"));
+	g = STAILQ_NEXT(g, link);
+	assert_int_equal(4 * TIB, g->size);
+	assert_null(STAILQ_NEXT(g, link));
+	assert_null(config_region(c, "dma"));
+
+	assert_int_equal(0, load(w, "[region x]\nsize = 1M\nbacking = huge\n"));
+	g = config_region(c, "x");
+	assert_true(g->backing.fallback); /* unless told otherwise */
+	assert_int_equal(0, g->backing.huge_page);
+}
+
 static void test_move(void **state)
 {
 	struct world *w = *state;
 	struct config other;
 
-	assert_int_equal(0, load(w, "[heap a]\n[heap b]\n[limits 1000]\nheaps = 1\n[daemon]\npriority = 7\n"));
+	assert_int_equal(0, load(w, "[heap a]\n[heap b]\n[limits 1000]\nheaps = 1\n[daemon]\npriority = 7\n"
+				    "[region r]\nsize = 1\nbacking = /x\n[region s]\nsize = 2\n[heaps]\ndma = /d\n"));
 	config_move(&other, &w->config);
+	assert_string_equal("/x", config_region(&other, "r")->backing.path);
+	assert_int_equal(2, config_region(&other, "s")->size);
+	assert_string_equal("/d", other.dma);
+	assert_null(w->config.dma);
+	assert_null(config_region(&w->config, "r"));
 	assert_int_equal(7, other.priority);
 	assert_int_equal(1, config_limits(&other, 1000)->heaps);
 	assert_string_equal("b", STAILQ_NEXT(STAILQ_FIRST(&other.rules), link)->glob);
@@ -229,6 +300,7 @@ static void test_move(void **state)
 	config_deinit(&w->config);
 	config_move(&other, &w->config);
 	assert_true(STAILQ_EMPTY(&other.rules));
+	assert_true(STAILQ_EMPTY(&other.regions));
 	config_deinit(&other);
 }
 
@@ -276,6 +348,29 @@ static void test_each_mistake(void **state)
 		{ "[heaps]\ncreate = no-group-of-that-name\n", 2, "expected all, or a group that exists" },
 		{ "[heap x]\ngroup = no-group-of-that-name\n", 2, "expected a group that exists" },
 		{ "[heap x]\nmode = 0700\n", 2, "expected octal permissions" },
+		{ "[heaps]\ndma = uio0\n", 2, "dma = uio0: expected an absolute path" },
+		{ "[heaps]\nnoncached =\n", 2, "expected an absolute path" },
+		{ "[region]\nsize = 1\n", 1, "[region] needs an argument, as in [region \"video\"]" },
+		{ "[region a/b]\nsize = 1\n", 1, "a region's name has" },
+		{ "[region \"a b\"]\nsize = 1\n", 1, "a region's name has" },
+		{ "[region a]\nsize = 1\n[region b]\nsize = 1\n[region a]\nsize = 2\n", 5,
+		  "there is a [region \"a\"] already" },
+		{ "\n[region a]\nbacking = memory\n\n", 2, "[region \"a\"] has no size" },
+		{ "[region a]\n[region b]\nsize = 1\n", 1, "[region \"a\"] has no size" },
+		{ "[region a]\nsize = 0\n", 2, "expected a size up to 4T" },
+		{ "[region a]\nsize = 5T\n", 2, "expected a size up to 4T" },
+		{ "[region a]\nsize = infinity\n", 2, "expected a size up to 4T" },
+		{ "[region a]\nsize = 1\nattribute = cached\n", 3, "expected cacheable or noncacheable" },
+		{ "[region a]\nsize = 1\nbacking = dev/uio0\n", 3, "expected memory, huge, or" },
+		{ "[region a]\nsize = 1\nbacking =\n", 3, "expected memory, huge, or" },
+		{ "[region a]\nsize = 1\nbacking = huge\nhuge_page = 3M\n", 4, "expected the size of huge" },
+		{ "[region a]\nsize = 1\nbacking = huge\nhuge_page = 4K\n", 4, "expected the size of huge" },
+		{ "[region a]\nsize = 1\nbacking = huge\nhuge_page = 32G\n", 4, "expected the size of huge" },
+		{ "[region a]\nsize = 1\nbacking = huge\nfallback = 2\n", 4, "expected yes or no" },
+		{ "\n[region a]\nsize = 1\nfallback = yes\n", 2, "go with backing = huge" },
+		{ "[region a]\nsize = 1\nhuge_page = 2M\nbacking = /dev/x\n", 1, "go with backing = huge" },
+		{ "[region a]\nsize = 1\ngroup = no-group-of-that-name\n", 3, "expected a group that exists" },
+		{ "[region a]\nsize = 1\nmode = 0600\n", 3, "unknown key mode in [region a]" },
 		{ "[limits]\nsessions = 1K\n", 2, "expected a number, or infinity" },
 		{ "[limits]\nheaps = 99999999999999999999\n", 2, "expected a number" },
 		{ "[limits]\nbytes = 99999999T\n", 2, "expected a size" },
@@ -294,6 +389,7 @@ static void test_each_mistake(void **state)
 		assert_int_equal(0, w->config.priority); /* nothing is left of it */
 		assert_true(STAILQ_EMPTY(&w->config.rules));
 		assert_null(w->config.user_limits);
+		assert_true(STAILQ_EMPTY(&w->config.regions));
 	}
 }
 
@@ -445,6 +541,7 @@ int main(void)
 		CONFIG_TEST(test_everything),
 		CONFIG_TEST(test_user_limits),
 		CONFIG_TEST(test_heap_rules),
+		CONFIG_TEST(test_regions),
 		CONFIG_TEST(test_move),
 		CONFIG_TEST(test_each_mistake),
 		CONFIG_TEST(test_all_mistakes),

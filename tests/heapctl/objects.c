@@ -40,7 +40,8 @@ struct wire_entry object(uint32_t i)
 	return e;
 }
 
-/* 64 in use, free, in use, in use; 256 in use, free, free; 1024 in use, free, free; 4096 free three times. */
+/* 64 in use, free, in use, in use; 256 in use, free, free; 1024 in use, free, free; 4096 free three
+ * times. */
 static void fill_pool(struct wire_pool *p)
 {
 	static const uint8_t quarters[] = {

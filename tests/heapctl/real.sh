@@ -1,7 +1,7 @@
 #!/bin/bash
 # real.sh: heapctl against a real heapd, and heapctl run, which starts it
 #
-# HEAPCTL, HEAPD, HOLDER: the programs.
+# HEAPCTL, HEAPD, HOLDER, OWNER: the programs.
 set -u
 . "$(dirname "$0")/check.sh"
 export LC_ALL=C.UTF-8
@@ -9,7 +9,17 @@ unset NO_COLOR
 
 # The first half runs inside "heapctl run", as a user's tests would.
 if [ "${1:-}" != inside ]; then
-	"$HEAPCTL" run -- "$0" inside || wrong "inside heapctl run: exit status $?"
+	head -c 65536 /dev/zero >"$dir/device"
+	cat >"$dir/conf" <<-CONF
+		[region "spare"]
+		size = 8K
+
+		[region "dma0"]
+		size = 64K
+		attribute = noncacheable
+		backing = $dir/device
+	CONF
+	"$HEAPCTL" run --config "$dir/conf" -- "$0" inside || wrong "inside heapctl run: exit status $?"
 	n=1
 else
 	holding() { # NAME ARGUMENTS...: starts a holder; its output goes to $dir/NAME; it ends with this script
@@ -102,6 +112,66 @@ else
 	ctl 0 create pool 4K
 	ctl 0 delete pool segment
 	ctl 0 ping -c 10
+
+	# who was bound to what is deleted goes, and that goes with them
+	nothing() { [ -z "$("$HEAPCTL" list)" ]; }
+	kill -KILL "$pid_b" "$pid_c"
+	wait "$pid_b" "$pid_c" 2>/dev/null
+	until_true nothing
+
+	# the other interfaces: what one process has of each
+	ctl 0 regions --json
+	json 'd["regions"] == [
+		{"name": "spare", "attribute": "cacheable", "size": 8192, "backing": "memory"},
+		{"name": "dma0", "attribute": "noncacheable", "size": 65536, "backing": "device"}]'
+	"$OWNER" <"$dir/never" >"$dir/owner" &
+	pid=$!
+	started="$started $pid"
+	until_true grep -q . "$dir/owner"
+	grep -q '^ready ' "$dir/owner" || wrong "the owner: $(cat "$dir/owner")"
+	own=$(sed -n 's/^ready //p' "$dir/owner")
+	ctl 0 list --json
+	json '[h["kind"] for h in d["heaps"]].count("region") == 4' 'len(d["heaps"]) == 7' \
+		"all(h['pid'] == $pid and h['session'] and h['mode'] is None for h in d['heaps'])" \
+		'sorted(h["backing"] for h in d["heaps"]) == ["device"] + 5 * ["memory"] + ["own"]' \
+		'sorted(h["bad_frees"] for h in d["heaps"]) == 5 * [0] + [1, 2]'
+	cp "$dir/out" "$dir/heaps"
+	id_of() { # EXPRESSION of a heap h: the id of the one for which it is true
+		python3 -c "import json, sys
+print(*[h['id'] for h in json.load(sys.stdin)['heaps'] if $1])" <"$dir/heaps"
+	}
+	ctl 0 inspect "$(id_of 'h["bad_frees"] == 2')" --json
+	json 'd["partition"] == {"number": 0, "block_size": 100, "stride": 128, "blocks": 10, "used_blocks": 3,
+		"most_blocks": 5}' 'd["heap"]["used"] == 3 * 128 and d["heap"]["high"] == 5 * 128' \
+		'd["bindings"][0]["label"] == "owner"'
+	ctl 0 inspect "$(id_of 'h["used"] == 256 and h["kind"] == "partition"')"
+	shows '^  blocks +4 of 4 in use, at most 4 so far$'
+	shows '^  occupancy +\[#{50}\] 100%$'
+	ctl 0 inspect "$(id_of 'h["backing"] == "own"')" --json
+	json "d['region'] == {'attribute': 'cacheable', 'order': 1, 'address': '$own', 'size': 8192}" \
+		'[(r["name"], r["order"], r["size"], r["backing"]) for r in d["regions"]] == [
+			("spare", 0, 8192, "memory"), (None, 1, 8192, "own"), (None, 2, 65536, "memory"),
+			("dma0", 0, 65536, "device")]' \
+		'[r["used"] for r in d["regions"]] == [0, 0, 16384, 128]'
+	ctl 0 inspect "$(id_of 'h["name"] == "dma0"')"
+	shows '^dma0$'
+	shows '^  attribute +noncacheable$'
+	shows "^A $pid +128 +1 "
+	shows '^> +[0-9]+ dma0 +noncacheable +0 0x'
+	ctl 0 inspect "$(id_of 'h["kind"] == "pool"')"
+	shows '^         0  \[==\]#\.\.\.\(\.\.\)\(\.\.\)$'
+	shows '^  bad frees +1$'
+	ctl 0 inspect "$(id_of 'h["kind"] == "pool"')" --json
+	json 'd["pool"]["size"] == 1024 and d["pool"]["used_blocks"] == 2' 'd["heap"]["used"] == 256 + 64' \
+		'd["pool"]["sizes"] == [
+			{"size": 1024, "request": 1008, "used": 0, "free": 0, "left": 0},
+			{"size": 256, "request": 240, "used": 1, "free": 2, "left": 2},
+			{"size": 64, "request": 48, "used": 1, "free": 3, "left": 11}]'
+	ctl 1 delete "$(id_of 'h["kind"] == "pool"')"
+	says "it is its process's own"
+	kill -KILL "$pid"
+	wait "$pid" 2>/dev/null
+	until_true nothing
 	finish
 fi
 

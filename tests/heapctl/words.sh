@@ -176,7 +176,7 @@ shows '^  serves +7\.5K \(7680 bytes\)$'
 shows '^A 700 +64 +5 +8 +1 +7 +40 +0$'
 shows '^  58 +cacheable +0 0x7f0000001000 +4K 192B 192B +0 memory$'
 shows '^> 59 +cacheable +1 0x7f0000100200 7\.5K +64B 128B +0 own$'
-shows '^  60 dma0 non-cacheable +0 0x7f0000200000 +64K .* device$'
+shows '^  60 dma0 noncacheable +0 0x7f0000200000 +64K .* device$'
 lacks '^. 61 '
 ctl 0 inspect 58
 shows '^  order +0, tried first$'
@@ -185,7 +185,7 @@ shows '^> 61 cacheable +0 '
 lacks '^. 5[0-9] '
 ctl 0 inspect 60 --json
 json 'set(d) == {"heap", "bindings", "region", "regions"}' '[r["id"] for r in d["regions"]] == [58, 59, 60]' \
-	'd["region"] == {"attribute": "non-cacheable", "order": 0, "address": "0x7f0000200000", "size": 65536}' \
+	'd["region"] == {"attribute": "noncacheable", "order": 0, "address": "0x7f0000200000", "size": 65536}' \
 	'd["regions"][1] == {"id": 59, "name": None, "attribute": "cacheable", "order": 1, "address": "0x7f0000100200",
 	 "size": 7680, "used": 64, "high": 128, "bad_frees": 0, "backing": "own"}' \
 	'd["bindings"][0]["buckets"][0]["calls"] == 5' 'd["heap"]["name"] == "dma0"'
@@ -262,10 +262,10 @@ asked 'chmod 0 alpha perm 37777777777 uid 0 gid 4294967295'
 ctl 0 regions
 [ "$(wc -l <"$dir/out")" = 61 ] || wrong 'regions: not 60 and a heading'
 shows '^NAME +ATTRIBUTE +SIZE BACKING$'
-shows '^region\.1 +non-cacheable +8K device$'
+shows '^region\.1 +noncacheable +8K device$'
 shows '^region\.2 +cacheable +12K huge$'
 ctl 0 regions --json
-json 'd["regions"][59] == {"name": "region.59", "attribute": "non-cacheable", "size": 245760, "backing": "memory"}' \
+json 'd["regions"][59] == {"name": "region.59", "attribute": "noncacheable", "size": 245760, "backing": "memory"}' \
 	'len(d["regions"]) == 60'
 ctl 2 regions extra
 

@@ -1,8 +1,8 @@
 /*
  * fuzz_quarters.c: bytes drive a pool of quarters, beside its model, audited after each step
  *
- * The first byte chooses the pool's size; then an operation byte and its arguments, until the bytes are used
- * up. Every sequence of calls can be written so. fuzz-quarters -max_len=400 CORPUS
+ * The first byte chooses the pool's size; then an operation byte and its arguments, until the bytes
+ * are used up. Every sequence of calls can be written so. fuzz-quarters -max_len=400 CORPUS
  */
 #include "pure.h"
 #include "quarters_model.h"
@@ -32,7 +32,8 @@ static void step(struct quarters_model *m, struct input *in)
 	switch (byte(in) & 7) {
 	case 0:
 	case 1: /* around each size of a block */
-		(void)quarters_model_alloc(m, (UINT64_C(64) << 2 * (byte(in) & 7)) + (byte(in) & 3) - 1);
+		(void)quarters_model_alloc(m, (UINT64_C(64) << 2 * (byte(in) & 7)) +
+						  (byte(in) & 3) - 1);
 		break;
 	case 2:
 		(void)quarters_model_alloc(m, word(in));
@@ -56,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct input in = { data, n };
+	struct input in = {data, n};
 	struct quarters_model *m = quarters_model_new(UINT32_C(256) << 2 * (byte(&in) & 3));
 
 	while (in.left > 0) {

@@ -47,10 +47,11 @@ static bool empty(const struct quarters_model *m, struct block where)
 /* The block four times as large that b is a quarter of. */
 static struct block around(struct block b)
 {
-	return (struct block){ b.offset / (b.size * 4) * (b.size * 4), b.size * 4 };
+	return (struct block){b.offset / (b.size * 4) * (b.size * 4), b.size * 4};
 }
 
-/* Bytes of the largest block around b, b included, in which nothing lives. 0: b itself is not empty. */
+/* Bytes of the largest block around b, b included, in which nothing lives. 0: b itself is not
+ * empty. */
 static uint32_t room(const struct quarters_model *m, struct block b)
 {
 	uint32_t size = 0;
@@ -92,7 +93,7 @@ uint32_t quarters_model_alloc(struct quarters_model *m, uint64_t bytes)
 	}
 	must(r == 0);
 	must(offset == expected);
-	m->blocks[m->n_blocks++] = (struct block){ offset, (uint32_t)block_size(bytes) };
+	m->blocks[m->n_blocks++] = (struct block){offset, (uint32_t)block_size(bytes)};
 	m->used += (uint32_t)block_size(bytes);
 	if (m->used > m->high)
 		m->high = m->used;
@@ -157,7 +158,7 @@ void quarters_model_same(const struct quarters_model *m)
 {
 	uint32_t node = 0;
 
-	for (struct block b = { .size = m->size }; b.size >= 64; b.size /= 4)
+	for (struct block b = {.size = m->size}; b.size >= 64; b.size /= 4)
 		for (b.offset = 0; b.offset < m->size; b.offset += b.size)
 			must(m->stats.pool.quarter[node++] == expected_state(m, b));
 	while (node < WIRE_QUARTERS)

@@ -6,8 +6,8 @@
  * something is in its parent; split if something live is in it that is smaller; else it is part
  * of a larger one. A request gets, of all places of its size where nothing lives, the one whose
  * largest empty surroundings are the smallest, then the lowest. So it shares no structure and no
- * shortcut with the allocator. Each call here makes one call of the allocator, demands that the answer is the
- * right one, and follows it (pure.h: must).
+ * shortcut with the allocator. Each call here makes one call of the allocator, demands that the
+ * answer is the right one, and follows it (pure.h: must).
  */
 #ifndef HEAPD_TESTS_QUARTERS_MODEL_H
 #define HEAPD_TESTS_QUARTERS_MODEL_H

@@ -207,7 +207,7 @@ static void test_far_addresses(void **state)
 	model_give(&m, (char *)m.layout.base + 48 * 1000);
 	model_give(&m, (char *)m.layout.base - 48);
 	for (int i = 0; i < 64; i++) /* what a shift or an overflow could take for a block */
-		model_give(&m, (char *)m.layout.base + ((uint64_t)1 << i));
+		model_give(&m, (void *)((uintptr_t)m.layout.base + ((uintptr_t)1 << i)));
 	for (uint64_t i = 0; i < 1000000 * test_factor(); i++)
 		model_give(&m, (void *)(uintptr_t)rng_next(&r));
 	model_same(&m);

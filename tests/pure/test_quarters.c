@@ -9,15 +9,15 @@
 #include "pure.h"
 #include "quarters_model.h"
 
-static const uint32_t pools[] = { 256, 1024, 4096, 16384 };
-static const uint32_t blocks[] = { 64, 256, 1024, 4096, 16384 };
+static const uint32_t pools[] = {256, 1024, 4096, 16384};
+static const uint32_t blocks[] = {64, 256, 1024, 4096, 16384};
 
 /* "the maximum number of blocks of each size that the heap memory pool can support" */
 static const uint32_t table[ARRAY_SIZE(pools)][ARRAY_SIZE(blocks)] = {
-	{ 4, 1, 0, 0, 0 },
-	{ 16, 4, 1, 0, 0 },
-	{ 64, 16, 4, 1, 0 },
-	{ 256, 64, 16, 4, 1 },
+    {4, 1, 0, 0, 0},
+    {16, 4, 1, 0, 0},
+    {64, 16, 4, 1, 0},
+    {256, 64, 16, 4, 1},
 };
 
 static void test_the_table(void **state)
@@ -90,7 +90,8 @@ static void test_each_larger_block_makes_fewer(void **state)
 					uint32_t fewer = n * (blocks[large] / blocks[small]);
 
 					for (uint32_t i = 0; i < n; i++)
-						assert_true(quarters_model_alloc(m, blocks[large]) != NO_BLOCK);
+						assert_true(quarters_model_alloc(
+								m, blocks[large]) != NO_BLOCK);
 					assert_int_equal(table[p][small] - fewer,
 							 quarters_model_fill(m, blocks[small]));
 					quarters_model_same(m);
@@ -164,7 +165,8 @@ static void test_the_smallest_larger_block_is_split(void **state)
 	(void)state;
 	assert_int_equal(16, quarters_model_fill(m, 256));
 	for (uint32_t at = 0; at < 1024; at += 256)
-		assert_true(quarters_model_free_at(m, at)); /* a whole 1024, with the lowest address */
+		assert_true(
+		    quarters_model_free_at(m, at)); /* a whole 1024, with the lowest address */
 	assert_true(quarters_model_free_at(m, 3840));
 	assert_int_equal(3840, quarters_model_alloc(m, 64));
 	assert_int_equal(3904, quarters_model_alloc(m, 64));
@@ -176,7 +178,7 @@ static void test_the_smallest_larger_block_is_split(void **state)
 /* Every offset there is, in a pool with blocks of all sizes, and beyond it. */
 static void test_bad_frees_change_nothing(void **state)
 {
-	static const uint32_t sizes[] = { 64, 256, 1024, 4096, 64, 1024, 256 };
+	static const uint32_t sizes[] = {64, 256, 1024, 4096, 64, 1024, 256};
 	struct quarters_model *m = quarters_model_new(16384);
 	struct quarters before;
 	uint32_t n = 0;
@@ -227,7 +229,8 @@ static void test_the_auditor_sees(void **state)
 	(void)quarters_model_alloc(m, 64);
 	(void)quarters_model_alloc(m, 1024);
 	for (size_t i = 0; i < offsetof(struct quarters, high); i++) {
-		if (i >= offsetof(struct quarters, state) + WIRE_QUARTERS && i < offsetof(struct quarters, shift))
+		if (i >= offsetof(struct quarters, state) + WIRE_QUARTERS &&
+		    i < offsetof(struct quarters, shift))
 			continue; /* padding */
 		byte[i] ^= 1;
 		assert_int_equal(-EUCLEAN, quarters_check(&m->q));
@@ -249,16 +252,16 @@ static void test_the_auditor_sees(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_the_table),
-		cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_costs),
-		cmocka_unit_test(test_each_larger_block_makes_fewer),
-		cmocka_unit_test(test_only_one_parents_quarters_merge),
-		cmocka_unit_test(test_fragmentation),
-		cmocka_unit_test(test_merging_goes_up),
-		cmocka_unit_test(test_the_smallest_larger_block_is_split),
-		cmocka_unit_test(test_bad_frees_change_nothing),
-		cmocka_unit_test(test_the_auditor_sees),
+	    cmocka_unit_test(test_the_table),
+	    cmocka_unit_test(test_sizes),
+	    cmocka_unit_test(test_costs),
+	    cmocka_unit_test(test_each_larger_block_makes_fewer),
+	    cmocka_unit_test(test_only_one_parents_quarters_merge),
+	    cmocka_unit_test(test_fragmentation),
+	    cmocka_unit_test(test_merging_goes_up),
+	    cmocka_unit_test(test_the_smallest_larger_block_is_split),
+	    cmocka_unit_test(test_bad_frees_change_nothing),
+	    cmocka_unit_test(test_the_auditor_sees),
 	};
 
 	return cmocka_run_group_tests_name("quarters", tests, NULL, NULL);

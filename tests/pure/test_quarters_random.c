@@ -18,10 +18,10 @@ struct habit {
 static struct habit habit_new(struct rng *r, uint32_t size)
 {
 	return (struct habit){
-		.max_bytes = (uint32_t)min_u64(UINT64_C(1) << (5 + rng_below(r, 11)), size + 2),
-		.alloc = 10 + rng_below(r, 40),
-		.free = 10 + rng_below(r, 40),
-		.bad = rng_below(r, 10),
+	    .max_bytes = (uint32_t)min_u64(UINT64_C(1) << (5 + rng_below(r, 11)), size + 2),
+	    .alloc = 10 + rng_below(r, 40),
+	    .free = 10 + rng_below(r, 40),
+	    .bad = rng_below(r, 10),
 	};
 }
 
@@ -30,8 +30,8 @@ static void step(struct quarters_model *m, const struct habit *habit, struct rng
 	uint32_t pick = rng_below(r, habit->alloc + habit->free + habit->bad);
 
 	if (pick < habit->alloc) {
-		(void)quarters_model_alloc(m, rng_below(r, 2) ? rng_skewed(r, habit->max_bytes) :
-								rng_below(r, habit->max_bytes));
+		(void)quarters_model_alloc(m, rng_below(r, 2) ? rng_skewed(r, habit->max_bytes)
+							      : rng_below(r, habit->max_bytes));
 	} else if ((pick -= habit->alloc) < habit->free) {
 		if (m->n_blocks)
 			quarters_model_free_block(m, rng_below(r, m->n_blocks));
@@ -45,7 +45,7 @@ static void step(struct quarters_model *m, const struct habit *habit, struct rng
 static void random_steps(uint32_t size, uint64_t steps, struct rng *r)
 {
 	struct quarters_model *m = quarters_model_new(size);
-	struct habit habit = { 0 };
+	struct habit habit = {0};
 
 	for (uint64_t k = 0; k < steps; k++) {
 		if (k % 500 == 0)
@@ -73,7 +73,7 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_random),
+	    cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests_name("quarters-random", tests, NULL, NULL);

@@ -4,12 +4,16 @@
  * The calls are those of <heapclient/rt_heap.h>, but for three that differ there:
  *
  *   rt_heap_bind         takes a third argument: how long to wait for the heap to be created. It is
- *                        rt_heap_bind_timed: TM_INFINITE, TM_NONBLOCK (-EWOULDBLOCK), or nanoseconds (-ETIMEDOUT)
- *   rt_heap_alloc_timed  takes an absolute time: NULL waits for ever, {0, 0} does not wait (-EWOULDBLOCK)
- *   rt_heap_alloc_until  takes an absolute RTIME: TM_INFINITE waits for ever, TM_NONBLOCK does not wait
+ *                        rt_heap_bind_timed: TM_INFINITE, TM_NONBLOCK (-EWOULDBLOCK), or nanoseconds
+ *                        (-ETIMEDOUT)
+ *   rt_heap_alloc_timed  takes an absolute time: NULL waits for ever, {0, 0} does not wait
+ *                        (-EWOULDBLOCK)
+ *   rt_heap_alloc_until  takes an absolute RTIME: TM_INFINITE waits for ever, TM_NONBLOCK does not
+ *                        wait
  *
- * Absolute times are of CLOCK_MONOTONIC, the clock of Alchemy without a Cobalt core, in nanoseconds: its default
- * resolution. Besides Xenomai's names of the special timeouts, RT_TIME_INFINITE and RT_TIME_NONBLOCK are known.
+ * Absolute times are of CLOCK_MONOTONIC, the clock of Alchemy without a Cobalt core, in
+ * nanoseconds: its default resolution. Besides Xenomai's names of the special timeouts,
+ * RT_TIME_INFINITE and RT_TIME_NONBLOCK are known.
  *
  * Everything here is a name or an inline function; nothing is added to the library.
  * Semantics: Xenomai 3, "Alchemy API, Heap management services".
@@ -21,7 +25,7 @@
 
 #if defined(__STRICT_ANSI__) && !defined(_POSIX_C_SOURCE) && !defined(__cplusplus) && \
 	!(defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L)
-#error "<alchemy/heap.h> needs struct timespec: -D_GNU_SOURCE, as Xenomai builds have it, or a -std=gnu..."
+#error "<alchemy/heap.h> needs struct timespec: -D_GNU_SOURCE, as Xenomai has it, or -std=gnu.."
 #endif
 
 #ifdef __cplusplus
@@ -39,15 +43,16 @@ extern "C" {
 #endif
 
 /* Errors are those of rt_heap_alloc_until in rt_heap.h, and -EWOULDBLOCK for {0, 0}. */
-static __inline__ int rt_heap_alloc_timed(RT_HEAP *heap, size_t size, const struct timespec *abs_timeout,
-					  void **blockp)
+static __inline__ int rt_heap_alloc_timed(RT_HEAP *heap, size_t size,
+					  const struct timespec *abs_timeout, void **blockp)
 {
 	if (abs_timeout && abs_timeout->tv_sec == 0 && abs_timeout->tv_nsec == 0)
 		return rt_heap_alloc(heap, size, TM_NONBLOCK, blockp);
 	return rt_heap_alloc_until(heap, size, abs_timeout, blockp);
 }
 
-/* The same with nanoseconds. Errors are those of rt_heap_alloc_until in rt_heap.h, and -EWOULDBLOCK for TM_NONBLOCK. */
+/* The same with nanoseconds. Errors are those of rt_heap_alloc_until in rt_heap.h, and -EWOULDBLOCK
+ * for TM_NONBLOCK. */
 static __inline__ int heapclient_alchemy_alloc_until_(RT_HEAP *heap, size_t size, RTIME timeout,
 						      void **blockp)
 {

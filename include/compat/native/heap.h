@@ -1,12 +1,12 @@
 /*
  * native/heap.h: the header that sources for Xenomai 2's native skin include for heaps
  *
- * As <rtai/heap.h>, from which that skin comes, but for rt_heap_bind, which takes a third argument: how long to wait
- * for the heap to be created. It is rt_heap_bind_timed of <heapclient/rt_heap.h>: TM_INFINITE, TM_NONBLOCK
- * (-EWOULDBLOCK), or nanoseconds (-ETIMEDOUT).
+ * As <rtai/heap.h>, from which that skin comes, but for rt_heap_bind, which takes a third
+ * argument: how long to wait for the heap to be created. It is rt_heap_bind_timed of
+ * <heapclient/rt_heap.h>: TM_INFINITE, TM_NONBLOCK (-EWOULDBLOCK), or nanoseconds (-ETIMEDOUT).
  *
- * Timeouts are nanoseconds, as in Xenomai's aperiodic timing, which is its default. Besides Xenomai's names of the
- * two special ones, RT_TIME_INFINITE and RT_TIME_NONBLOCK are known.
+ * Timeouts are nanoseconds, as in Xenomai's aperiodic timing, which is its default. Besides
+ * Xenomai's names of the two special ones, RT_TIME_INFINITE and RT_TIME_NONBLOCK are known.
  */
 #ifndef HEAPCLIENT_COMPAT_NATIVE_HEAP_H
 #define HEAPCLIENT_COMPAT_NATIVE_HEAP_H

@@ -1,9 +1,10 @@
 /*
  * rtai/heap.h: the header that RTAI sources include for heaps
  *
- * The calls are those of <heapclient/rt_heap.h>, with RTAI's rt_heap_bind of two arguments, which waits for ever.
- * One call is adapted: H_MAPPABLE alone, which let user space map a heap of blocks, is taken and means nothing,
- * because every process that binds a named heap maps it. docs/porting.md says what else a port meets.
+ * The calls are those of <heapclient/rt_heap.h>, with RTAI's rt_heap_bind of two arguments, which
+ * waits for ever. One call is adapted: H_MAPPABLE alone, which let user space map a heap of
+ * blocks, is taken and means nothing, because every process that binds a named heap maps it.
+ * docs/porting.md says what else a port meets.
  *
  * Everything here is a name or an inline function; nothing is added to the library.
  */
