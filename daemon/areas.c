@@ -129,6 +129,19 @@ void areas_adopted(struct areas *a)
 		atomic_store_explicit(&a->control[i].state, 0, memory_order_release);
 }
 
+void areas_abandon(struct areas *a)
+{
+	int flags = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE;
+	void *p = mmap(a->control, (size_t)CONTROL_SIZE, PROT_READ | PROT_WRITE, flags,
+		       a->control_rw_fd, 0);
+
+	if (p == MAP_FAILED) /* the old mapping has gone with the attempt, or it is still there: neither will do */
+		p = mmap(a->control, (size_t)CONTROL_SIZE, PROT_READ | PROT_WRITE,
+			 flags | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		_exit(1); /* rather than tell its process that all its heaps have gone */
+}
+
 void areas_give_slot(struct areas *a, uint32_t slot)
 {
 	struct wire_control *c = &a->control[slot];

@@ -50,6 +50,12 @@ int areas_adopt(struct areas *a, int control_rw_fd, int stats_fd);
 int areas_retake_slot(struct areas *a, uint32_t slot);
 void areas_adopted(struct areas *a);
 
+/*
+ * The daemon ends, and the session goes on without it: what is written to control slots from here on
+ * is seen by nobody. Pre: control_rw_fd is open.
+ */
+void areas_abandon(struct areas *a);
+
 /* A copy of what the client publishes in a slot; zeros where it cannot be read. One system call. */
 void areas_read(const struct areas *a, uint32_t slot, struct wire_stats *stats);
 

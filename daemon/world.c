@@ -39,8 +39,11 @@ void world_abandon(struct world *w)
 {
 	struct session *s;
 
-	TAILQ_FOREACH(s, &w->sessions, link)
+	TAILQ_FOREACH(s, &w->sessions, link) {
 		session_end(s);
+		if (s->kept.record != LEDGER_NONE)
+			areas_abandon(&s->areas);
+	}
 	w->heaps.keep = NULL;
 }
 
