@@ -199,7 +199,7 @@ uint32_t session_new_id(struct session *s)
 	return id ? id : atomic_fetch_add_explicit(&s->next_id, 1, memory_order_relaxed);
 }
 
-int session_try(struct session *s, struct frame *f, uint32_t *link)
+int session_try(struct session *s, struct frame *f, uint32_t wanted, uint32_t *link)
 {
 	uint32_t phase;
 	int r = -ECONNREFUSED;
@@ -207,7 +207,7 @@ int session_try(struct session *s, struct frame *f, uint32_t *link)
 	lock_take(&s->call_lock);
 	phase = atomic_load(&s->phase);
 	*link = link_of(phase);
-	if (phase_of(phase) == PHASE_UP) {
+	if (phase_of(phase) == PHASE_UP && (!wanted || wanted == *link)) {
 		r = link_call(s->io.call_fd, f);
 		if (r < 0 && r != -EMFILE) {
 			session_break(s); /* the lock is still held: it is this link */
@@ -292,7 +292,7 @@ static int call_again(struct session *s, struct frame *f, uint32_t link)
 
 	while (session_wait_return(s, link) == 0) {
 		*f = request;
-		r = session_try(s, f, &link);
+		r = session_try(s, f, 0, &link);
 		if (r != -ECONNREFUSED && !is_early(f))
 			break;
 		if (now_ns() >= deadline)
@@ -316,7 +316,7 @@ int session_call_id(struct session *s, struct frame *f, uint32_t id)
 	f->header.id = id;
 	if (f->header.op == OP_UNBIND)
 		untie(s, FRAME_BODY(f, struct wire_heap)->heap);
-	r = session_try(s, f, &link);
+	r = session_try(s, f, 0, &link);
 	return r == -ECONNREFUSED ? call_again(s, f, link) : r;
 }
 
@@ -331,7 +331,7 @@ int session_call_over(struct session *s, struct frame *f, uint32_t id, uint32_t 
 	uint32_t now;
 
 	f->header.id = id;
-	return session_link(s) == link ? session_try(s, f, &now) : -ECONNREFUSED;
+	return link ? session_try(s, f, link, &now) : -ECONNREFUSED;
 }
 
 int session_post(struct session *s, const struct frame *f)
@@ -448,7 +448,7 @@ static int pending_send(struct session *s, struct pending *p, struct frame *repl
 	for (;;) {
 		*reply = p->frame; /* the event may be stored in p before the reply is read */
 		reply->header.id = p->id;
-		r = session_try(s, reply, &link);
+		r = session_try(s, reply, 0, &link);
 		if (r == 0 && reply->header.status == STATUS_PARKED) {
 			if (pending_park(s, p, link))
 				return STATUS_PARKED;

@@ -60,8 +60,11 @@ void session_set_phase(struct session *s, uint32_t link, uint32_t phase);
 /* The calling thread is a helper: it must not wait for what only it can do. */
 bool session_is_helper(void);
 
-/* One call over the link as it is. 0; -EMFILE; -ECONNREFUSED: there was none, or it broke; *link: which one. */
-int session_try(struct session *s, struct frame *f, uint32_t *link);
+/*
+ * One call over the link as it is, or only over that one (wanted; 0: any). 0; -EMFILE; -ECONNREFUSED: there was none, or it
+ * broke; *link: which one.
+ */
+int session_try(struct session *s, struct frame *f, uint32_t wanted, uint32_t *link);
 
 /* Both sockets end: the helper notices. Any thread. */
 void session_break(struct session *s);
@@ -78,6 +81,7 @@ struct pending *pending_find(struct session *s, uint32_t id);
 void session_tie(struct session *s, const struct frame *f);
 
 /* The helper's work (session_helper.c). */
+void session_read_events(struct session *s); /* all that are there */
 int session_helper_start(struct session *s);
 const struct session_handler *session_handler(void);
 

@@ -175,8 +175,10 @@ static int send_parked_again(struct session *s)
 static int come_back(struct session *s)
 {
 	struct link l;
-	int r = look(s, &l);
+	int r;
 
+	session_read_events(s); /* of a daemon that went while we came back */
+	r = look(s, &l);
 	if (r == 0)
 		r = put_in_place(s, &l);
 	if (r == 0)

@@ -449,7 +449,7 @@ static void drop_rest(struct revival *rv)
 			store_remove(rv->keep->store, p->name, of_name);
 	}
 	if (n)
-		log_notice("%zu stored descriptors belong to nothing, and are dropped", n);
+		log_info("%zu stored descriptors belong to nothing, and are dropped", n);
 }
 
 int revive_world(struct world *w, struct peers *ps, struct notify_fd *fds, size_t n)

@@ -43,6 +43,7 @@ static void begin(void)
 	struct ledger *l;
 
 	seed = 7;
+	memset(heap, 0, sizeof(heap));
 	stage_init(&st);
 	st.config.limits.parked = 1000;
 	stage_open(&st);

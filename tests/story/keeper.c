@@ -123,6 +123,9 @@ static void handle(char *text, int *fds, uint32_t n)
 		store(copy, fds, n);
 	else if (strstr(text, "FDSTOREREMOVE=1"))
 		discard(copy);
+	else if (strcmp(text, "FORGET") == 0)
+		while (n_stored)
+			close_fd(&stored[--n_stored].fd);
 	for (uint32_t i = 0; i < n; i++) /* a barrier's */
 		close_fd(&fds[i]);
 }
@@ -215,6 +218,16 @@ void keeper_stop(void)
 	while (waitpid(keeper.pid, &status, 0) < 0 && errno == EINTR)
 		;
 	keeper.pid = 0;
+}
+
+void keeper_forget(void)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(to.sun_path, sizeof(to.sun_path), "%s", keeper.notify);
+	assert_true(sendto(sock, "FORGET", 6, 0, (const struct sockaddr *)&to, sizeof(to)) == 6);
+	close_fd(&sock);
 }
 
 static int connect_to_keeper(void)

@@ -14,6 +14,9 @@
 void keeper_start(const char *dir);
 void keeper_stop(void); /* safe twice, and without a start */
 
+/* All that is stored goes, as when the unit is stopped. Pre: no heapd runs. */
+void keeper_forget(void);
+
 /* In the child that becomes heapd: the stored descriptors, and the environment that tells of them. */
 void keeper_hand_over(unsigned max);
 
