@@ -91,6 +91,7 @@ static inline bool look(const struct blocks *b, struct view *v)
 	v->stats = atomic_load_explicit(&b->stats, memory_order_acquire);
 	v->head = head_of(v->stats);
 	v->link = atomic_load_explicit(&b->link, memory_order_acquire);
+	BLOCKS_STEP();
 	v->base = atomic_load_explicit(&b->base, memory_order_acquire);
 	v->stride = atomic_load_explicit(&b->stride, memory_order_acquire);
 	v->inverse = atomic_load_explicit(&b->inverse, memory_order_acquire);

@@ -13,12 +13,17 @@ static uint64_t last;
 
 int epoch_init(void)
 {
-	void *page = mmap(NULL, HW_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *page;
 
+	if (epoch_word_ != &none)
+		return 0;
+	page = mmap(NULL, HW_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)
 		return -ENOMEM;
-	if (madvise(page, HW_PAGE_SIZE, MADV_WIPEONFORK) < 0) {
-		/* Linux before 4.14: pthread_atfork alone has to do */
+	/* Linux before 4.14 does not know it (EINVAL): pthread_atfork alone has to do */
+	if (madvise(page, HW_PAGE_SIZE, MADV_WIPEONFORK) < 0 && errno != EINVAL) {
+		(void)munmap(page, HW_PAGE_SIZE);
+		return -ENOMEM;
 	}
 	epoch_word_ = page;
 	return 0;

@@ -22,7 +22,7 @@ static inline uint64_t epoch_now(void)
 	return atomic_load_explicit(epoch_word_, memory_order_acquire);
 }
 
-/* Maps the word. 0, -ENOMEM. Not thread-safe: once, by client/process.c. */
+/* Maps the word, unless it is there. 0, -ENOMEM. Not thread-safe: by client/process.c. */
 int epoch_init(void);
 
 /* Starts an epoch that no earlier one in this process or its ancestors had. */

@@ -38,6 +38,43 @@ _printf_(3, 4) static int fail(const struct problem *p, int error, const char *f
 	return error;
 }
 
+/* ---- a kernel that has no memory just now ---- */
+
+/*
+ * What it cannot send or receive now it may a millisecond later; a call is worth waiting for so long. After that it
+ * is as if nobody were there.
+ */
+#define SHORT_TRIES 100
+
+void link_pause(void)
+{
+	const struct timespec pause = {.tv_nsec = (long)NSEC_PER_MSEC};
+
+	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+}
+
+static int send_patiently(int fd, const struct frame *f)
+{
+	int r = channel_send(fd, f, 0);
+
+	for (int i = 0; i < SHORT_TRIES && channel_is_short(r); i++) {
+		link_pause();
+		r = channel_send(fd, f, 0);
+	}
+	return r;
+}
+
+static int recv_patiently(int fd, struct frame *f, int flags)
+{
+	int r = channel_recv(fd, f, flags);
+
+	for (int i = 0; i < SHORT_TRIES && channel_is_short(r); i++) {
+		link_pause();
+		r = channel_recv(fd, f, flags);
+	}
+	return r;
+}
+
 /* ---- where ---- */
 
 _printf_(2, 3) static void add_path(struct link_paths *paths, const char *fmt, ...)
@@ -69,6 +106,12 @@ void link_find_paths(struct link_paths *paths)
 }
 
 /* ---- connecting ---- */
+
+/* To the program too few buffers are too little memory. */
+static int shortage(int error)
+{
+	return channel_is_short(error) ? -ENOMEM : error;
+}
 
 /* Zero: no bound. */
 static int set_timeouts(int fd, uint64_t ns)
@@ -103,7 +146,7 @@ static int recv_until(int fd, struct frame *f, uint64_t deadline)
 	int r;
 
 	do {
-		r = channel_recv(fd, f, CHANNEL_INTERRUPTIBLE);
+		r = recv_patiently(fd, f, CHANNEL_INTERRUPTIBLE);
 	} while (r == -EINTR && now_ns() < deadline);
 	return r == -EAGAIN || r == -EINTR ? -ETIMEDOUT : r;
 }
@@ -129,12 +172,12 @@ static int connect_to(int *out, const char *path, const struct problem *p)
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	r = fd < 0 ? -errno : set_timeouts(fd, LINK_HELLO_NS);
 	if (r < 0)
-		return fail(p, r, "cannot make a socket: %s", strerror(-r));
+		return fail(p, shortage(r), "cannot make a socket: %s", strerror(-r));
 	r = connect_until(fd, &to, now_ns() + LINK_HELLO_NS);
 	if (nobody_there(r))
 		return fail(p, -ECONNREFUSED, "no heapd at %s: %s", path, strerror(-r));
 	if (r < 0)
-		return fail(p, r, "cannot connect to heapd at %s: %s", path, strerror(-r));
+		return fail(p, shortage(r), "cannot connect to heapd at %s: %s", path, strerror(-r));
 	*out = take_fd(&fd);
 	return 0;
 }
@@ -188,7 +231,7 @@ static int greet(struct link *l, const char *path, uint64_t resume, const struct
 	hello->features = WIRE_FEATURE_BASE | WIRE_FEATURE_KEPT;
 	hello->resume = resume;
 	write_label(hello->label);
-	r = channel_send(l->call_fd, &f, 0);
+	r = send_patiently(l->call_fd, &f);
 	/* even if that failed: a daemon that refuses may have answered before it hung up */
 	if (r == 0 || r == -EPIPE || r == -ECONNRESET)
 		r = recv_until(l->call_fd, &f, now_ns() + LINK_HELLO_NS);
@@ -197,7 +240,7 @@ static int greet(struct link *l, const char *path, uint64_t resume, const struct
 	if (r == -ETIMEDOUT || r == -EAGAIN)
 		return fail(p, -ETIMEDOUT, "%s: heapd does not answer", path);
 	if (r < 0)
-		return fail(p, r, "%s: cannot greet heapd: %s", path, strerror(-r));
+		return fail(p, shortage(r), "%s: cannot greet heapd: %s", path, strerror(-r));
 	if (codec_check_answer(&f, CODEC_CALL, &why) < 0 ||
 	    f.header.op != (OP_HELLO | WIRE_REPLY) || f.header.id != 1) {
 		frame_close_fds(&f);
@@ -283,16 +326,16 @@ static bool answers(const struct frame *f, uint16_t op, uint32_t id)
  */
 static int recv_reply(int call_fd, struct frame *f)
 {
-	int r = channel_recv(call_fd, f, 0);
+	int r = recv_patiently(call_fd, f, 0);
 
-	return r == -ECONNRESET ? channel_recv(call_fd, f, 0) : r;
+	return r == -ECONNRESET ? recv_patiently(call_fd, f, 0) : r;
 }
 
 int link_call(int call_fd, struct frame *f)
 {
 	uint16_t op = f->header.op;
 	uint32_t id = f->header.id;
-	int r = channel_send(call_fd, f, 0);
+	int r = send_patiently(call_fd, f);
 
 	if (r < 0)
 		return r;

@@ -82,8 +82,12 @@ void link_close(struct link *l);
  * -EMFILE  the reply came, but this process has no room for its fds, which are lost. Header and
  *          body are the reply's. The link goes on.
  * others   the link is of no use any more: -EPIPE or -ECONNRESET (the daemon is gone), -EPROTO
- *          (nonsense)
+ *          (nonsense), -ENOMEM or -ENOBUFS (the kernel has no memory for a message, for a tenth of
+ *          a second now)
  */
 int link_call(int call_fd, struct frame *f);
+
+/* Sleeps a millisecond: the kernel had no memory for a message (channel_is_short), and may have some then. */
+void link_pause(void);
 
 #endif

@@ -76,9 +76,8 @@ static int links_grow(struct place *p, uint64_t n)
 	if (r < 0)
 		return r;
 	if (madvise(link, capacity * sizeof(*p->link), MADV_DONTFORK) < 0) {
-		r = -errno;
 		mapping_free(link, capacity * sizeof(*p->link));
-		return r;
+		return -ENOMEM; /* the kernel's word for it may be EAGAIN, which means something else here */
 	}
 	p->link = link;
 	p->capacity = capacity;

@@ -344,6 +344,8 @@ int session_post(struct session *s, const struct frame *f)
 	else if (session_is_up(s) && !session_is_helper())
 		r = -EAGAIN; /* later */
 	lock_give(&s->post_lock);
+	if (channel_is_short(r))
+		return -EAGAIN;
 	return r < 0 && r != -EAGAIN ? -ECONNREFUSED : r;
 }
 
@@ -351,7 +353,9 @@ void session_wait_writable(struct session *s)
 {
 	struct pollfd fd = { .fd = s->io.event_fd, .events = POLLOUT };
 
-	(void)poll(&fd, 1, 100);
+	/* at once: it was the kernel that had no memory */
+	if (poll(&fd, 1, 100) != 0)
+		link_pause();
 }
 
 /* ---- requests that may be parked ---- */

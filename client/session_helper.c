@@ -47,6 +47,10 @@ static int read_event(struct session *s)
 		take_bound(s, &f, r);
 		return 0;
 	}
+	if (channel_is_short(r)) {
+		link_pause(); /* it lies there still */
+		return -EAGAIN;
+	}
 	if (r < 0)
 		return r;
 	r = codec_check_answer(&f, CODEC_EVENT, NULL);
@@ -125,8 +129,13 @@ static void serve(struct session *s)
 		};
 		uint64_t kicks;
 
-		if (poll(fds, ARRAY_SIZE(fds), wait_ms) < 0 && errno != EINTR)
-			return;
+		if (poll(fds, ARRAY_SIZE(fds), wait_ms) < 0) {
+			if (errno != EINTR && errno != ENOMEM && errno != EAGAIN)
+				return;
+			if (errno != EINTR)
+				link_pause();
+			continue;
+		}
 		if ((fds[1].revents & POLLIN) && read(s->kick_fd, &kicks, sizeof(kicks)) < 0 && errno != EAGAIN)
 			return;
 		if (fds[0].revents && read_events(s) < 0)
@@ -184,5 +193,5 @@ int session_helper_start(struct session *s)
 	(void)pthread_attr_destroy(&attr);
 	if (r != 0)
 		session_unref(s);
-	return -r;
+	return r == EAGAIN ? -ENOMEM : -r; /* too many threads; EAGAIN would be "would block" to the caller */
 }

@@ -38,6 +38,8 @@ int arena_new(struct arena **out, struct committer *c, struct accounts *as, uid_
 	r = charge_take(&a->heap, as, uid, RESOURCE_HEAPS, 1);
 	if (!r)
 		r = backing_open(&a->job, &a->backing, wish);
+	if (r < 0)
+		return arena_status(a, r); /* whatever the kernel says, it is no fault of who asks */
 	if (!r)
 		r = charge_take(&a->bytes, as, uid, RESOURCE_BYTES, a->job.size);
 	if (r)

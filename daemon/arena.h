@@ -41,8 +41,8 @@ struct arena_rest { /* what a daemon before has left of one; the caller's */
 };
 
 /*
- * Charges one heap and the arena's bytes to uid. 0; STATUS_QUOTA; STATUS_NO_MEMORY (no huge
- * pages); -ENOMEM, -EMFILE, -ENFILE, another -errno.
+ * Charges one heap and the arena's bytes to uid. 0; STATUS_QUOTA; STATUS_NO_MEMORY, STATUS_NO_FILES,
+ * another status (what the kernel refused, as arena_status has it); -ENOMEM.
  */
 int arena_new(struct arena **out, struct committer *c, struct accounts *as, uid_t uid,
 	      const struct arena_wish *wish);

@@ -139,6 +139,8 @@ static int try_out(struct ring *r)
 
 	if (fd < 0)
 		return -errno;
+	if (!sqe)
+		return -EBUSY;
 	io_uring_prep_fallocate(sqe, fd, 0, 0, (off_t)HW_PAGE_SIZE);
 	e = io_uring_submit_and_wait(&r->uring, 1);
 	if (e < 0)

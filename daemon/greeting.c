@@ -151,10 +151,11 @@ int greet(struct peer *p, const struct frame *in, const char **why)
 		r = hello->resume ? resume(p, hello->resume) : join(p, hello->label);
 	if (r > 0)
 		return hang_up(p, in->header.id, (uint32_t)r, why);
-	if (r < 0) {
-		r = status_of_shortage(r);
-		return hang_up(p, in->header.id, r > 0 ? (uint32_t)r : STATUS_NO_MEMORY, why);
-	}
+	if (!r)
+		r = welcome(p, in, theirs);
 	*why = NULL;
-	return welcome(p, in, theirs);
+	if (!r || r == -EPIPE || r == -ECONNRESET)
+		return r; /* it has gone by itself */
+	r = status_of_shortage(r);
+	return hang_up(p, in->header.id, r > 0 ? (uint32_t)r : STATUS_NO_MEMORY, why);
 }

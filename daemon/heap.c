@@ -436,7 +436,7 @@ void heap_delete(struct heap *h)
 	TAILQ_FOREACH(b, &h->bindings, of_heap) {
 		recall_forget(b);
 		ahead_forget(b);
-		session_emit(b->session, &f);
+		(void)session_emit(b->session, &f);
 	}
 	if (!h->n_bound)
 		heap_free(h);

@@ -68,7 +68,7 @@ static void emit_grant(struct session *s, struct frame *f, uint32_t n_runs)
 {
 	FRAME_BODY(f, struct wire_grant)->n_runs = n_runs;
 	f->header.length += n_runs * (uint32_t)sizeof(struct wire_run);
-	session_emit(s, f);
+	(void)session_emit(s, f);
 }
 
 /* Pre: a free run of p->pages exists. */
@@ -129,7 +129,7 @@ void refill_end(struct parked *p, uint32_t status)
 	body->heap = p->binding->heap_id;
 	queue_remove(p->binding->heap, p);
 	parked_free(p);
-	session_emit(s, &f);
+	(void)session_emit(s, &f);
 }
 
 /* ---- what the control slots say ---- */

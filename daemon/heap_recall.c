@@ -36,7 +36,7 @@ void recall_send(struct binding *b, uint32_t want, bool urgent)
 	body->seq = b->recall_seq;
 	body->want = want;
 	body->urgent = urgent;
-	session_emit(b->session, &f);
+	(void)session_emit(b->session, &f);
 }
 
 void recall_forget(struct binding *b)
@@ -119,7 +119,7 @@ static void grant_ahead(struct heap *h, struct binding *b)
 	ahead_forget(b);
 	body->n_runs = grant.n;
 	f.header.length += grant.n * (uint32_t)sizeof(struct wire_run);
-	session_emit(b->session, &f);
+	(void)session_emit(b->session, &f);
 }
 
 /* Wishes end when they are fulfilled, if only in part, and when nobody is left who could. */

@@ -131,6 +131,7 @@ int status_of_shortage(int r)
 		return STATUS_NO_MEMORY;
 	case -EMFILE:
 	case -ENFILE:
+	case -ETOOMANYREFS:
 		return STATUS_NO_FILES;
 	default:
 		return r;

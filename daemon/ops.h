@@ -27,6 +27,12 @@ int ops_call(struct world *w, struct session *s, const struct frame *in, struct 
 /* A frame on the event socket: RETURN. 0, or -errno: drop the peer. */
 int ops_event(struct world *w, struct session *s, const struct frame *in);
 
+/*
+ * The reply or event has the descriptor of a heap that was bound just now, and could not be sent:
+ * the session is bound to it no more, as if it had not asked.
+ */
+void bound_unsent(struct session *s, const struct frame *f);
+
 /* STATUS_NO_MEMORY or STATUS_NO_FILES for an -errno that says so; else the -errno. */
 int status_of_shortage(int r);
 

@@ -29,7 +29,7 @@ void emit_unbound(struct session *s, uint32_t id, uint32_t status)
 	struct frame f;
 
 	(void)frame_init(&f, EV_BOUND, id, status, 0);
-	session_emit(s, &f);
+	(void)session_emit(s, &f);
 }
 
 /* What a bind gets. The creator's bind gets what it asks for. */
@@ -80,6 +80,14 @@ int bind_into(struct session *s, struct heap *h, uint32_t asked, struct frame *f
 	return 0;
 }
 
+void bound_unsent(struct session *s, const struct frame *f)
+{
+	struct binding *b = session_binding(s, FRAME_BODY(f, const struct wire_bound)->heap);
+
+	assert(b && f->header.status == STATUS_OK && "it was bound, and only its fd could not be sent");
+	heap_unbind(b);
+}
+
 static int park(struct request *rq, const struct wire_bind *body)
 {
 	struct world *w = rq->world;
@@ -104,10 +112,12 @@ static void emit_bound(struct session *s, uint32_t id, struct heap *h, uint32_t 
 
 	(void)frame_init(&f, EV_BOUND, id, STATUS_OK, sizeof(struct wire_bound));
 	r = bind_into(s, h, asked, &f, &opened);
+	if (!r && session_emit(s, &f) < 0) {
+		bound_unsent(s, &f);
+		r = STATUS_NO_FILES;
+	}
 	if (r)
 		emit_unbound(s, id, (uint32_t)r);
-	else
-		session_emit(s, &f);
 }
 
 int op_bind(struct request *rq)

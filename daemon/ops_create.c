@@ -40,20 +40,42 @@ static void emit_created(struct session *s, uint32_t id, struct heap *h)
 
 	bound_describe(h, body);
 	body->slot = UINT32_MAX;
-	session_emit(s, &f);
+	(void)session_emit(s, &f);
 }
 
-/* The creator is bound for writing, whatever the mode bits say of later binds. */
-static int bind_creator(struct session *s, uint32_t id, struct heap *h)
+/*
+ * The descriptor could not be sent: nobody has seen the heap. It goes as one that is deleted does,
+ * with its last binding.
+ */
+static void creation_unsent(struct world *w, struct heap *h, const struct frame *f)
 {
+	struct session *s = h->creation->session;
+	uint32_t id = h->creation->id;
+
+	namespace_take(&w->names, h);
+	parked_free(take(h->creation));
+	h->state = STATE_DELETED;
+	bound_unsent(s, f);
+	emit_unbound(s, id, STATUS_NO_FILES);
+}
+
+/*
+ * The creator is bound for writing, whatever the mode bits say of later binds. 0; a status: it is
+ * not bound; -EMFILE: it could not be told, and the heap is gone.
+ */
+static int bind_creator(struct world *w, struct heap *h)
+{
+	struct session *s = h->creation->session;
 	_cleanup_fd_ int opened = -1;
 	struct frame f;
 	int r;
 
-	(void)frame_init(&f, EV_BOUND, id, STATUS_OK, sizeof(struct wire_bound));
+	(void)frame_init(&f, EV_BOUND, h->creation->id, STATUS_OK, sizeof(struct wire_bound));
 	r = bind_into(s, h, ACCESS_WRITE, &f, &opened);
-	if (!r)
-		session_emit(s, &f);
+	if (!r && session_emit(s, &f) < 0) {
+		creation_unsent(w, h, &f);
+		return -EMFILE;
+	}
 	return r;
 }
 
@@ -74,8 +96,6 @@ static void on_kept(void *ctx, int result)
 {
 	struct heap *h = ctx;
 	struct world *w = container_of(h->heaps, struct world, heaps);
-	struct session *s = h->creation->session;
-	uint32_t id = h->creation->id;
 	int r = 0;
 
 	if (result < 0) {
@@ -87,9 +107,11 @@ static void on_kept(void *ctx, int result)
 	h->state = STATE_LIVE;
 	keep_heap_live(h->heaps->keep, h);
 	if (h->creation->unbound)
-		emit_created(s, id, h);
+		emit_created(h->creation->session, h->creation->id, h);
 	else
-		r = bind_creator(s, id, h);
+		r = bind_creator(w, h);
+	if (r < 0)
+		return;
 	if (r) {
 		creation_fail(w, h, (uint32_t)r);
 		return;

@@ -66,7 +66,7 @@ int op_free(struct request *rq)
 	*event = *body;
 	event->session = rq->session->id;
 	event->id = rq->in->header.id;
-	session_emit(holder->session, &f);
+	(void)session_emit(holder->session, &f);
 	return 0;
 }
 

@@ -85,7 +85,7 @@ int outq_send(struct outq *q, int fd, const struct frame *f)
 {
 	int r = q->n ? -EAGAIN : channel_send(fd, f, MSG_DONTWAIT);
 
-	return r == -EAGAIN ? keep(q, f) : r;
+	return r == -EAGAIN || channel_is_short(r) ? keep(q, f) : r;
 }
 
 int outq_flush(struct outq *q, int fd)
@@ -94,7 +94,7 @@ int outq_flush(struct outq *q, int fd)
 		int r = send_kept(STAILQ_FIRST(&q->list), fd);
 
 		if (r < 0)
-			return r == -EAGAIN ? 0 : r;
+			return r == -EAGAIN || channel_is_short(r) ? 0 : r;
 		drop_first(q);
 	}
 	return 0;

@@ -2,8 +2,8 @@
  * outq.h: frames that a socket would not take at once
  *
  * Model: frames leave in order. While nothing waits, a frame is sent from where it lies; what the
- * socket does not take is copied, its descriptors duplicated, and kept until outq_flush gets rid of
- * it. Not here: bounds (peer.c knows what may wait), the loop.
+ * socket does not take, or the kernel has no memory for just now, is copied, its descriptors
+ * duplicated, and kept until outq_flush gets rid of it. Not here: bounds (peer.c knows what may wait), the loop.
  */
 #ifndef HEAPD_DAEMON_OUTQ_H
 #define HEAPD_DAEMON_OUTQ_H
@@ -23,7 +23,8 @@ void outq_deinit(struct outq *q); /* what waits is lost. Safe twice */
 
 /*
  * Sends or keeps. 0; -EPIPE, -ECONNRESET (peer gone); -ENOMEM, -EMFILE, -ENFILE (could not be
- * kept); other -errno.
+ * kept); -ETOOMANYREFS (too many descriptors are on their way to clients); other -errno. Nothing of
+ * the frame was sent or kept then.
  */
 int outq_send(struct outq *q, int fd, const struct frame *f);
 

@@ -95,6 +95,8 @@ static const char *why_failed(int r)
 		return "descriptors that could not be received";
 	case -ENOMEM:
 		return "no memory for its messages";
+	case -ETOOMANYREFS:
+		return "too many descriptors are on their way";
 	default:
 		return strerror(-r);
 	}
@@ -112,24 +114,31 @@ static uint32_t events_bound(const struct session *s)
 	return EVENTS_MAX + EVENTS_PER_BINDING * s->n_bound + s->n_parked;
 }
 
-static void emit(void *ctx, const struct frame *event)
+/* A descriptor that can be neither sent nor kept: whoever asked for it is told so instead. */
+static bool means_no_descriptor(int r)
+{
+	return r == -ETOOMANYREFS || r == -EMFILE || r == -ENFILE;
+}
+
+static int emit(void *ctx, const struct frame *event)
 {
 	struct peer *p = ctx;
 	uint32_t waiting = p->events.n;
 	int r;
 
 	if (p->doomed)
-		return;
+		return 0;
 	p->peers->world->n_events++;
 	r = outq_send(&p->events, p->event_fd, event);
+	if (event->n_fds && means_no_descriptor(r))
+		return r;
 	if (!r && !waiting && p->events.n)
 		r = event_interest(p);
-	if (r == -EMFILE || r == -ENFILE)
-		peer_doom(p, "no descriptor left to keep its event");
-	else if (r < 0)
+	if (r < 0)
 		peer_doom(p, why_failed(r));
 	else if (p->events.n > events_bound(p->session))
 		peer_doom(p, "does not read its events");
+	return 0;
 }
 
 static bool unread(void *ctx)
@@ -151,11 +160,19 @@ const struct session_port peer_port = {.emit = emit, .unread = unread, .crowded 
 
 /* ---- RETURNs in ---- */
 
+/* What the kernel has no memory to give us now lies there in the next turn. */
+static int receive(int fd, struct frame *in)
+{
+	int r = channel_recv(fd, in, MSG_DONTWAIT);
+
+	return channel_is_short(r) ? -EAGAIN : r;
+}
+
 /* One frame. 0; -EAGAIN: there is none; else it is over: *why. */
 static int take_return(struct peer *p, const char **why)
 {
 	struct frame in;
-	int r = channel_recv(p->event_fd, &in, MSG_DONTWAIT);
+	int r = receive(p->event_fd, &in);
 
 	if (r < 0) {
 		*why = why_failed(r);
@@ -228,6 +245,11 @@ static int answer(struct peer *p, const struct frame *in, const char **why)
 	if (r < 0)
 		return r;
 	r = peer_reply(p, &reply.frame);
+	if (reply.frame.n_fds && means_no_descriptor(r)) {
+		bound_unsent(p->session, &reply.frame);
+		(void)frame_init(&reply.frame, reply.frame.header.op, in->header.id, STATUS_NO_FILES, 0);
+		r = peer_reply(p, &reply.frame);
+	}
 	*why = why_failed(r);
 	return r;
 }
@@ -236,7 +258,7 @@ static int answer(struct peer *p, const struct frame *in, const char **why)
 static int take_request(struct peer *p, const char **why)
 {
 	struct frame in;
-	int r = channel_recv(p->call_fd, &in, MSG_DONTWAIT);
+	int r = receive(p->call_fd, &in);
 
 	if (r < 0) {
 		*why = why_failed(r);

@@ -99,10 +99,9 @@ void session_end(struct session *s)
 	s->port = NULL;
 }
 
-void session_emit(struct session *s, const struct frame *event)
+int session_emit(struct session *s, const struct frame *event)
 {
-	if (s->port)
-		s->port->emit(s->port_ctx, event);
+	return s->port ? s->port->emit(s->port_ctx, event) : 0;
 }
 
 bool session_unread(const struct session *s)

@@ -20,9 +20,10 @@
 struct session_port {
 	/*
 	 * Sends an event, or keeps it until it can be sent. Never frees anything, never calls back.
-	 * The frame and its fds stay the caller's.
+	 * The frame and its fds stay the caller's. 0; -ETOOMANYREFS, -EMFILE, -ENFILE: its fds can
+	 * be neither sent nor kept, and nothing was (never for a frame without any).
 	 */
-	void (*emit)(void *ctx, const struct frame *event);
+	int (*emit)(void *ctx, const struct frame *event);
 	/* Whether the client may not have read every event that was emitted so far. */
 	bool (*unread)(void *ctx);
 	/*
@@ -72,7 +73,8 @@ struct session *session_free(struct session *s);
 /* The port is not used any more. Safe twice. */
 void session_end(struct session *s);
 
-void session_emit(struct session *s, const struct frame *event);
+/* 0, also when the session has ended; -errno as the port's emit has it. */
+int session_emit(struct session *s, const struct frame *event);
 bool session_unread(const struct session *s);
 bool session_crowded(const struct session *s);
 

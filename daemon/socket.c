@@ -128,7 +128,7 @@ int socket_file_listen(struct socket_file *s, const char *path, mode_t mode, int
 	s->path = strdup(path);
 	if (!s->path || asprintf(&s->lock_path, "%s.lock", path) < 0) {
 		s->lock_path = NULL;
-		return -ENOMEM;
+		return failed(path, -ENOMEM, "cannot listen");
 	}
 	r = lock(s);
 	if (!r)

@@ -36,9 +36,16 @@ void frame_add_fd(struct frame *f, int fd);
 /* Closes fds that were received and not taken. Safe twice. */
 void frame_close_fds(struct frame *f);
 
-/* Sends one frame. 0; -EAGAIN (socket full, nothing sent); -EPIPE, -ECONNRESET (peer gone); other
- * -errno. Never SIGPIPE, restarts on EINTR. flags: 0 or MSG_DONTWAIT. */
+/* Sends one frame. 0; -EAGAIN (socket full, nothing sent); -EPIPE, -ECONNRESET (peer gone);
+ * -ETOOMANYREFS (too many fds of this user are on their way; nothing sent); other -errno. Never SIGPIPE, restarts on EINTR. flags: 0 or MSG_DONTWAIT. */
 int channel_send(int fd, const struct frame *f, int flags);
+
+/* Whether an error of channel_send or channel_recv says that the kernel had no memory for it just now: nothing was
+ * sent or taken, and the same call may go well the next time. */
+static inline bool channel_is_short(int r)
+{
+	return r == -ENOMEM || r == -ENOBUFS;
+}
 
 /* Receives one frame. 0; -EAGAIN; -ECONNRESET (peer gone, also by plain end of file); -EPROTO (see
  * above); -EMFILE (this process is out of descriptors: the frame's fds are lost and closed, its

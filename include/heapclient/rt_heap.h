@@ -83,7 +83,8 @@ typedef struct rt_heap_info {
  * -EDQUOT        a quota of this user
  * -EACCES        this user may not create heaps
  * -EMFILE        this process or the daemon is out of file descriptors
- * -EOPNOTSUPP    H_DMA or H_NONCACHED without a device configured to back it
+ * -EOPNOTSUPP    H_DMA or H_NONCACHED without a device configured to back it, or it cannot be opened
+ * -EAGAIN        H_DMA or H_NONCACHED, and another heap has the device, which cannot be had twice
  * -ECONNREFUSED  no daemon
  * -EPROTONOSUPPORT  a daemon of another protocol version (heapclient_problem() names both)
  */

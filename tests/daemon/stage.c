@@ -163,7 +163,7 @@ static void check_answer(const struct frame *f, enum codec_socket socket)
 		assert_true(fcntl(f->fds[i], F_GETFD) >= 0);
 }
 
-static void emit(void *ctx, const struct frame *f)
+static int emit(void *ctx, const struct frame *f)
 {
 	struct player *p = ctx;
 	struct event *e = malloc(sizeof(*e));
@@ -178,6 +178,7 @@ static void emit(void *ctx, const struct frame *f)
 	e->order = ++p->stage->order;
 	TAILQ_INSERT_TAIL(&p->events, e, link);
 	p->n_events++;
+	return 0;
 }
 
 static bool unread(void *ctx)

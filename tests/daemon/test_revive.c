@@ -196,10 +196,11 @@ static struct second *revived(void)
 
 /* ---- sessions come back ---- */
 
-static void ignore(void *ctx, const struct frame *f)
+static int ignore(void *ctx, const struct frame *f)
 {
 	(void)ctx;
 	(void)f;
+	return 0;
 }
 
 static bool never(void *ctx)

@@ -5,15 +5,12 @@
  * but exit_group, runs the loop, and exits. No page fault: the thread counts its own by getrusage,
  * from the first operation on, touching every byte of every block.
  */
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include "tests/story/raw.h"
 #include "tests/story/steps.h"
+#include "tests/story/trap.h"
 
 #define BYTES ((size_t)4 << 20)
 #define LIVE 256
@@ -49,22 +46,6 @@ static uint64_t churn(RT_HEAP *heap, uint64_t n, bool touch)
 			live[k] = NULL;
 		}
 	return bad;
-}
-
-static int forbid_system_calls(void)
-{
-	struct sock_filter rules[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-	};
-	struct sock_fprog program = { .len = ARRAY_SIZE(rules), .filter = rules };
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
-		return -errno;
-	return 0;
 }
 
 /* The filter is this thread's; the helper thread may do as it likes. */

@@ -4,13 +4,11 @@
  * As it_hotpath.c: a seccomp filter that kills the process at anything but exit_group, and the
  * thread's own count of faults from the first operation on, touching every byte of every block.
  */
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include "tests/story/pool_steps.h"
+#include "tests/story/trap.h"
 
 #define LIVE 64
 
@@ -46,22 +44,6 @@ static uint64_t churn(uint64_t n)
 	k_free(live[0]);
 	live[0] = NULL;
 	return bad;
-}
-
-static int forbid_system_calls(void)
-{
-	struct sock_filter rules[] = {
-	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
-	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-	};
-	struct sock_fprog program = {.len = ARRAY_SIZE(rules), .filter = rules};
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
-		return -errno;
-	return 0;
 }
 
 static int run_without_system_calls(struct step *s)

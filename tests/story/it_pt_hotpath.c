@@ -6,13 +6,11 @@
  * partition, each touched over its whole length; once more right after a fork, which must not leave
  * link words to be copied.
  */
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include "tests/story/it_pt.h"
+#include "tests/story/trap.h"
 
 #define BLOCKS 100000 /* their links alone are 98 pages */
 #define SIZE 64
@@ -38,22 +36,6 @@ static uint64_t churn(int ptno, uint64_t rounds, uint64_t n)
 		}
 	}
 	return bad;
-}
-
-static int forbid_system_calls(void)
-{
-	struct sock_filter rules[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-	};
-	struct sock_fprog program = { .len = ARRAY_SIZE(rules), .filter = rules };
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
-		return -errno;
-	return 0;
 }
 
 static int run_without_system_calls(struct step *s)
@@ -148,7 +130,7 @@ static int run_counting_faults(struct step *s)
 }
 
 /* The kernel may take a page away now and then, so one clean run of three is enough. */
-static void count_faults(bool forked)
+static void expect_no_fault(bool forked)
 {
 	uint64_t n = UINT64_MAX;
 
@@ -171,12 +153,12 @@ static void count_faults(bool forked)
 
 static void no_fault(void)
 {
-	count_faults(false);
+	expect_no_fault(false);
 }
 
 static void no_fault_after_a_fork(void)
 {
-	count_faults(true);
+	expect_no_fault(true);
 }
 
 int main(void)
