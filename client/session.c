@@ -206,7 +206,7 @@ int session_try(struct session *s, struct frame *f, uint32_t wanted, uint32_t *l
 
 	lock_take(&s->call_lock);
 	phase = atomic_load(&s->phase);
-	*link = link_of(phase);
+	*link = link_of(phase) - (phase_of(phase) != PHASE_UP); /* if it is not up yet, it will do when it is */
 	if (phase_of(phase) == PHASE_UP && (!wanted || wanted == *link)) {
 		r = link_call(s->io.call_fd, f);
 		if (r < 0 && r != -EMFILE) {

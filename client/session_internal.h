@@ -62,7 +62,7 @@ bool session_is_helper(void);
 
 /*
  * One call over the link as it is, or only over that one (wanted; 0: any). 0; -EMFILE; -ECONNREFUSED: there was none, or it
- * broke; *link: which one.
+ * broke. *link: the one that was tried, for session_wait_return.
  */
 int session_try(struct session *s, struct frame *f, uint32_t wanted, uint32_t *link);
 

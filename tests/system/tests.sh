@@ -196,7 +196,10 @@ outlives() {
 	stop_all
 	in_ systemctl start heapd || failed start
 	read -r -t 10 said <&"$out"
-	expect EIDRM "$said" 'a client of a daemon that was stopped'
+	case $said in # its call to the daemon, or its own look at the heap: whichever came first
+	EIDRM | ECONNREFUSED) ;;
+	*) failed "a client of a daemon that was stopped: '$said'" ;;
+	esac
 	exec {in}>&-
 	wait "$worker"
 	in_ heapctl list --noheadings | grep -q . && failed 'heaps after stop and start'
