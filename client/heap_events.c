@@ -252,26 +252,41 @@ void refill_cancel(struct session *s, uint32_t id)
 	(void)session_call(s, &f);
 }
 
-bool refill_send(struct session *s, struct frame *f, uint32_t link)
+/* It was not sent: when the session is back (heap_back), or has come back by now, it is asked anew. Its end finishes the waiter. */
+static void refill_unsent(struct session *s, uint64_t heap, uint32_t id)
+{
+	struct heap *h = heap_find_locked(s, heap);
+	struct waiter *w = h ? waitq_find(&h->waitq, id) : NULL;
+
+	if (w)
+		w->park_id = 0;
+	if (h)
+		lock_give(&h->lock);
+}
+
+int refill_send(struct session *s, struct frame *f, uint32_t link)
 {
 	uint64_t heap = FRAME_BODY(f, struct wire_refill)->heap;
 	uint32_t id = f->header.id;
 
-	if (session_call_over(s, f, id, link) != 0)
-		return false; /* when the session is back, it is asked anew; its end finishes the waiter */
+	if (session_call_over(s, f, id, link) != 0) {
+		refill_unsent(s, heap, id);
+		return -ECONNREFUSED;
+	}
 	if (f->header.status == STATUS_PARKED)
-		return true;
+		return STATUS_PARKED;
 	heap_take_grant(s, f, heap, id, link);
-	return false;
+	return 0;
 }
 
 /* Another thread's waiter may have ended, and cancelled in vain, before the request that we sent for it was there. */
-static void refill_send_for_other(struct heap *h, struct session *s, struct frame *f, uint32_t link)
+static int refill_send_for_other(struct heap *h, struct session *s, struct frame *f, uint32_t link)
 {
 	uint32_t id = f->header.id;
-	bool parked = refill_send(s, f, link), wanted;
+	int r = refill_send(s, f, link);
+	bool wanted;
 
-	if (parked) {
+	if (r == STATUS_PARKED) {
 		lock_take(&h->lock);
 		wanted = waitq_find(&h->waitq, id) != NULL;
 		lock_give(&h->lock);
@@ -279,6 +294,7 @@ static void refill_send_for_other(struct heap *h, struct session *s, struct fram
 			refill_cancel(s, id);
 	}
 	heap_unpin(h);
+	return r;
 }
 
 void heap_park_waiters(struct session *s, uint64_t heap)
@@ -300,8 +316,8 @@ void heap_park_waiters(struct session *s, uint64_t heap)
 		lock_give(&h->lock);
 		if (!w)
 			return;
-		refill_send_for_other(h, s, &f, link);
-		if (session_link(s) != link || !session_is_up(s))
+		/* not sent: if the session is back, it was so behind our look; else the helper will come here */
+		if (refill_send_for_other(h, s, &f, link) < 0 && !session_is_settled(s))
 			return;
 	}
 }

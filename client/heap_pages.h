@@ -41,7 +41,8 @@ int heap_free_own_unlock(struct heap *h, uint64_t offset);
  * lest the answer meet a later binding to it.
  */
 uint32_t refill_init(struct heap *h, struct waiter *w, uint32_t id, struct frame *f); /* the link it is for */
-bool refill_send(struct session *s, struct frame *f, uint32_t link); /* whether it is parked at the daemon now */
+/* STATUS_PARKED: at the daemon, now; 0: answered; -ECONNREFUSED: not sent, and the waiter has no id any more. */
+int refill_send(struct session *s, struct frame *f, uint32_t link);
 
 /*
  * A REFILL's reply or an EV_GRANT, and the link over which it came: pages for the heap, or an end for the waiter whose id it

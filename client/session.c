@@ -54,6 +54,11 @@ bool session_is_up(const struct session *s)
 	return phase_of(atomic_load_explicit(&s->phase, memory_order_acquire)) != PHASE_DOWN;
 }
 
+bool session_is_settled(const struct session *s)
+{
+	return phase_of(atomic_load_explicit(&s->phase, memory_order_acquire)) == PHASE_UP;
+}
+
 uint32_t session_link(const struct session *s)
 {
 	return link_of(atomic_load_explicit(&s->phase, memory_order_acquire));
@@ -211,8 +216,7 @@ int session_try(struct session *s, struct frame *f, uint32_t wanted, uint32_t *l
 		r = link_call(s->io.call_fd, f);
 		if (r < 0 && r != -EMFILE) {
 			session_break(s); /* the lock is still held: it is this link */
-			if (!(s->io.welcome.features & WIRE_FEATURE_KEPT))
-				session_set_phase(s, *link, PHASE_DOWN);
+			session_set_phase(s, *link, session_is_kept(s) ? PHASE_AWAY : PHASE_DOWN);
 			r = -ECONNREFUSED;
 		} else if (f->header.op == (OP_BIND | WIRE_REPLY) || f->header.op == (OP_CREATE | WIRE_REPLY)) {
 			lock_take(&s->pending_lock);
@@ -229,7 +233,7 @@ int session_wait_return(struct session *s, uint32_t link)
 	uint64_t deadline = now_ns() + RETURN_NS;
 	int r = 0;
 
-	if (session_is_helper() || !(s->io.welcome.features & WIRE_FEATURE_KEPT))
+	if (session_is_helper() || !session_is_kept(s))
 		return -ECONNREFUSED;
 	while (r != -ETIMEDOUT) {
 		uint32_t phase = atomic_load(&s->phase);

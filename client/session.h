@@ -53,6 +53,8 @@ static inline void session_unrefp(struct session **s)
 
 bool session_is_up(const struct session *s); /* or may be again soon */
 
+bool session_is_settled(const struct session *s); /* up, now: what was told when it came back is told */
+
 /* The number of its link: it grows whenever the session comes back at a new daemon. Never 0. */
 uint32_t session_link(const struct session *s);
 uint64_t session_max_heap(const struct session *s);

@@ -55,6 +55,12 @@ static inline uint32_t link_of(uint32_t word)
 	return word >> PHASE_BITS;
 }
 
+/* A daemon that comes after this one may know it. */
+static inline bool session_is_kept(const struct session *s)
+{
+	return s->io.welcome.features & WIRE_FEATURE_KEPT;
+}
+
 void session_set_phase(struct session *s, uint32_t link, uint32_t phase);
 
 /* The calling thread is a helper: it must not wait for what only it can do. */

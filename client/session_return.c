@@ -200,7 +200,7 @@ bool session_return(struct session *s)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_NS };
 	uint64_t deadline = now_ns() + RETURN_NS;
-	bool kept = s->io.welcome.features & WIRE_FEATURE_KEPT;
+	bool kept = session_is_kept(s);
 	int r = -ENOENT;
 
 	set_posting(s, false);
