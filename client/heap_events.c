@@ -275,6 +275,7 @@ int refill_send(struct session *s, struct frame *f, uint32_t link)
 	}
 	if (f->header.status == STATUS_PARKED)
 		return STATUS_PARKED;
+	POINT(ALLOC_ANSWERED);
 	heap_take_grant(s, f, heap, id, link);
 	return 0;
 }
@@ -283,9 +284,11 @@ int refill_send(struct session *s, struct frame *f, uint32_t link)
 static int refill_send_for_other(struct heap *h, struct session *s, struct frame *f, uint32_t link)
 {
 	uint32_t id = f->header.id;
-	int r = refill_send(s, f, link);
 	bool wanted;
+	int r;
 
+	POINT(OTHER_PARKS);
+	r = refill_send(s, f, link);
 	if (r == STATUS_PARKED) {
 		lock_take(&h->lock);
 		wanted = waitq_find(&h->waitq, id) != NULL;

@@ -8,12 +8,14 @@
 #include "daemon/peer_internal.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include "config-heapd.h"
 #include "daemon/binding.h"
 #include "daemon/heap.h"
 #include "daemon/log.h"
 #include "daemon/ops.h"
+#include "daemon/passing.h"
 
 /* Kept is who can be watched, and found again. */
 static uint32_t features(const struct peer *p)
@@ -38,6 +40,15 @@ static struct wire_welcome *welcome_init(const struct peer *p, struct frame *f, 
 	return body;
 }
 
+/* For people, on this side; the client is told by the reply. Good until the next one: the loop is one thread. */
+static const char *other_version(uint32_t theirs)
+{
+	static char text[80];
+
+	(void)snprintf(text, sizeof(text), "speaks another version of the protocol: %u, not %u", theirs, WIRE_VERSION);
+	return text;
+}
+
 /* Says why not, and ends it: always an error. */
 static int hang_up(struct peer *p, uint32_t id, uint32_t status, const char **why)
 {
@@ -48,8 +59,7 @@ static int hang_up(struct peer *p, uint32_t id, uint32_t status, const char **wh
 	else
 		(void)frame_init(&f, OP_HELLO | WIRE_REPLY, id, status, 0);
 	(void)peer_reply(p, &f);
-	*why = status == STATUS_VERSION ? "speaks another version of the protocol"
-					: status_text(status);
+	*why = status_text(status);
 	if (status == STATUS_MISSING) {
 		log_info("pid %d asks for a session that is not known here", (int)p->who.pid);
 		*why = NULL; /* no misbehaviour */
@@ -64,6 +74,7 @@ static int open_events(struct peer *p, int *theirs)
 	/* Blocking or not is the client's choice on its end; we never wait (MSG_DONTWAIT). */
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		return -errno;
+	p->event_wary = passing_forbid_early(fds[0]);
 	p->event_fd = fds[0];
 	*theirs = fds[1];
 	return loop_io_new(&p->event_io, p->peers->loop, p->event_fd, LOOP_READ, peer_on_event, p);
@@ -142,8 +153,11 @@ int greet(struct peer *p, const struct frame *in, const char **why)
 		return -EPROTO;
 	p->peers->world->n_requests++;
 	p->greeting = loop_timer_free(p->greeting);
-	if (hello->version != WIRE_VERSION)
-		return hang_up(p, in->header.id, STATUS_VERSION, why);
+	if (hello->version != WIRE_VERSION) {
+		r = hang_up(p, in->header.id, STATUS_VERSION, why);
+		*why = other_version(hello->version);
+		return r;
+	}
 	if (p->is_refused && !hello->resume)
 		return hang_up(p, in->header.id, STATUS_QUOTA, why);
 	r = open_events(p, &theirs);
