@@ -259,7 +259,11 @@ static int daemon_revive(struct daemon *d)
 	}
 	if (!r)
 		r = revive_keep(&d->keep, store, d->stored, d->n_stored);
-	return r ? r : server_keep(d->server, d->keep, d->stored, d->n_stored);
+	if (r < 0) { /* a limit of file sizes, say: better a daemon whose heaps end with it than none */
+		log_warning("nothing can be kept for the next daemon: %s", strerror(-r));
+		return 0;
+	}
+	return server_keep(d->server, d->keep, d->stored, d->n_stored);
 }
 
 /* The config's value is taken. */
