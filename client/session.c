@@ -447,15 +447,29 @@ static bool pending_park(struct session *s, struct pending *p, uint32_t link)
 	return current;
 }
 
+/* The request, unless its end has come before its reply: then p holds that. */
+static bool pending_copy(struct session *s, struct pending *p, struct frame *request, bool again)
+{
+	bool there;
+
+	lock_take(&s->pending_lock);
+	there = !atomic_load(&p->done);
+	if (there && again)
+		pending_again(p);
+	if (there)
+		*request = p->frame;
+	lock_give(&s->pending_lock);
+	request->header.id = p->id;
+	return there;
+}
+
 /* Sends it, and again if a daemon ends meanwhile. STATUS_PARKED; 0, -EMFILE: *reply is final; -ECONNREFUSED. */
 static int pending_send(struct session *s, struct pending *p, struct frame *reply)
 {
 	uint32_t link;
 	int r;
 
-	for (;;) {
-		*reply = p->frame; /* the event may be stored in p before the reply is read */
-		reply->header.id = p->id;
+	for (bool again = false; pending_copy(s, p, reply, again); again = true) {
 		r = session_try(s, reply, 0, &link);
 		if (r == 0 && reply->header.status == STATUS_PARKED) {
 			if (pending_park(s, p, link))
@@ -464,8 +478,8 @@ static int pending_send(struct session *s, struct pending *p, struct frame *repl
 		}
 		if (r != -ECONNREFUSED || p->impatient || session_wait_return(s, link) < 0)
 			return r;
-		pending_again(p);
 	}
+	return STATUS_PARKED; /* the daemon ended between event and reply */
 }
 
 int session_start(struct session *s, struct pending *p)
