@@ -499,7 +499,7 @@ int session_start(struct session *s, struct pending *p)
 	if (r == STATUS_PARKED)
 		return r;
 	if (!pending_remove(s, p))
-		frame_close_fds(&p->frame); /* an event came, and the session broke before its PARKED did */
+		return STATUS_PARKED; /* its end is there, and the session broke before its PARKED came */
 	p->frame = reply;
 	return r;
 }
