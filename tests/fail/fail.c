@@ -59,6 +59,7 @@ WRAP(int, pthread_create, (pthread_t *t, const pthread_attr_t *a, void *(*run)(v
      (t, a, run, ctx), errno)
 WRAP(int, pthread_attr_init, (pthread_attr_t *a), (a), errno)
 
+__attribute__((__format__(__printf__, 2, 3)))
 int __wrap_asprintf(char **out, const char *format, ...);
 int __wrap_asprintf(char **out, const char *format, ...)
 {
