@@ -1,15 +1,17 @@
 /*
- * heap_return.c: the session comes back at a new daemon: what it holds of each heap, and what goes on then
+ * heap_return.c: the session comes back at a new daemon: what it holds of each heap, and what goes
+ * on then
  *
- * The pages of a heap do not change while they are told (client/session_return.c says why), though blocks are
- * taken and freed: so they are told in pieces, and the heap's lock is held for each piece only. What a thread
- * reads late from the old daemon is kept out by heap.link.
+ * The pages of a heap do not change while they are told (client/session_return.c says why), though
+ * blocks are taken and freed: so they are told in pieces, and the heap's lock is held for each
+ * piece only. What a thread reads late from the old daemon is kept out by heap.link.
  */
 #include "client/heap_pages.h"
 
 /*
- * What other processes have freed here last. A session has one FREE under way at a time, so its last one is
- * the only one that can come again: when the daemon that passed it on died before it said so.
+ * What other processes have freed here last. A session has one FREE under way at a time, so its
+ * last one is the only one that can come again: when the daemon that passed it on died before it
+ * said so.
  */
 #define FREED_SESSIONS 64 /* ids are consecutive: as many at a time are told from each other */
 

@@ -1,10 +1,11 @@
 /*
  * session.c: see session.h
  *
- * Locks, in the order in which they may nest: sessions.lock (which sessions exist, which is current), s->event_lock (the
- * helper reads and handles an event, the handler taking the layer above's locks), s->call_lock (the call socket and the
- * areas), s->pending_lock. The layer above may hold its own locks around session_post, session_kick and
- * session_raise, which take none of them.
+ * Locks, in the order in which they may nest: sessions.lock (which sessions exist, which is
+ * current), s->event_lock (the helper reads and handles an event, the handler taking the layer
+ * above's locks), s->call_lock (the call socket and the areas), s->pending_lock. The layer above
+ * may hold its own locks around session_post, session_kick and session_raise, which take none of
+ * them.
  */
 #include "client/session_internal.h"
 
@@ -270,8 +271,8 @@ void session_tie(struct session *s, const struct frame *f)
 }
 
 /*
- * The daemon died with the request or its reply, and what it did of it is done. What has an effect only
- * once is told as if nothing had happened: a heap that is gone when it is deleted again.
+ * The daemon died with the request or its reply, and what it did of it is done. What has an effect
+ * only once is told as if nothing had happened: a heap that is gone when it is deleted again.
  */
 static void settle_again(struct frame *f)
 {

@@ -1,5 +1,6 @@
 /*
- * session_helper.c: the helper thread: it alone reads events, and sees to it that the session comes back
+ * session_helper.c: the helper thread: it alone reads events, and sees to it that the session comes
+ * back
  */
 #include "client/session_internal.h"
 
@@ -63,8 +64,8 @@ static int read_event(struct session *s)
 }
 
 /*
- * Reads all events that are there. 0, or the error that ends the link. A daemon that died had perhaps not
- * read all of ours: the socket says so once, and goes on with what it has for us.
+ * Reads all events that are there. 0, or the error that ends the link. A daemon that died had
+ * perhaps not read all of ours: the socket says so once, and goes on with what it has for us.
  */
 static int read_events(struct session *s)
 {

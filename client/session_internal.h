@@ -1,11 +1,11 @@
 /*
  * session_internal.h: what the files of session.h have between them
  *
- * The link of a session is replaced when a new daemon knows it (session_return.c). `phase` is the one
- * word that tells where it stands: the number of its link, which grows, and in the two low bits UP, AWAY
- * (there is no link, or it is not settled yet) or DOWN (for good). Who waits for it to come back
- * sleeps on that word. The numbers of the descriptors never change: the new ones are put in their
- * place, so who uses one without a lock never meets a stranger's.
+ * The link of a session is replaced when a new daemon knows it (session_return.c). `phase` is the
+ * one word that tells where it stands: the number of its link, which grows, and in the two low bits
+ * UP, AWAY (there is no link, or it is not settled yet) or DOWN (for good). Who waits for it to
+ * come back sleeps on that word. The numbers of the descriptors never change: the new ones are put
+ * in their place, so who uses one without a lock never meets a stranger's.
  */
 #ifndef HEAPD_CLIENT_SESSION_INTERNAL_H
 #define HEAPD_CLIENT_SESSION_INTERNAL_H
@@ -67,8 +67,9 @@ void session_set_phase(struct session *s, uint32_t link, uint32_t phase);
 bool session_is_helper(void);
 
 /*
- * One call over the link as it is, or only over that one (wanted; 0: any). 0; -EMFILE; -ECONNREFUSED: there was none, or it
- * broke. *link: the one that was tried, for session_wait_return.
+ * One call over the link as it is, or only over that one (wanted; 0: any). 0; -EMFILE;
+ * -ECONNREFUSED: there was none, or it broke. *link: the one that was tried, for
+ * session_wait_return.
  */
 int session_try(struct session *s, struct frame *f, uint32_t wanted, uint32_t *link);
 
@@ -92,8 +93,8 @@ int session_helper_start(struct session *s);
 const struct session_handler *session_handler(void);
 
 /*
- * The link is broken (session_return.c; on the helper): drives it back. True: it is UP again; false: no daemon
- * knows it, or none came in time.
+ * The link is broken (session_return.c; on the helper): drives it back. True: it is UP again;
+ * false: no daemon knows it, or none came in time.
  */
 bool session_return(struct session *s);
 

@@ -1,11 +1,11 @@
 /*
  * session_return.c: a session comes back at a new daemon
  *
- * Model: the link is broken, and all that had come over it is handled. The helper looks for a daemon
- * that knows the session (HELLO names it), puts the new sockets in the place of the old, tells what
- * the session holds (RESUME; the handler knows), sends again what was parked, and opens the session for
- * calls. Meanwhile calls wait (session_wait_return), what would be sent on the event socket is kept back,
- * and blocks are taken and freed as ever.
+ * Model: the link is broken, and all that had come over it is handled. The helper looks for a
+ * daemon that knows the session (HELLO names it), puts the new sockets in the place of the old,
+ * tells what the session holds (RESUME; the handler knows), sends again what was parked, and opens
+ * the session for calls. Meanwhile calls wait (session_wait_return), what would be sent on the
+ * event socket is kept back, and blocks are taken and freed as ever.
  *
  * Why nothing is told twice or forgotten: from before the first RESUME to the end no page enters or
  * leaves this process. A page cannot leave, since posting is closed; it cannot enter, since events

@@ -43,16 +43,16 @@ void areas_give_slot(struct areas *a, uint32_t slot);
 
 /*
  * Those of a session that a daemon before had: the descriptors are ours from here, even on failure.
- * Its slots are taken again one by one (-EEXIST: taken already; -ENOMEM), and when all are, the others
- * are free. Until then none changes under the client's eyes.
+ * Its slots are taken again one by one (-EEXIST: taken already; -ENOMEM), and when all are, the
+ * others are free. Until then none changes under the client's eyes.
  */
 int areas_adopt(struct areas *a, int control_rw_fd, int stats_fd);
 int areas_retake_slot(struct areas *a, uint32_t slot);
 void areas_adopted(struct areas *a);
 
 /*
- * The daemon ends, and the session goes on without it: what is written to control slots from here on
- * is seen by nobody. Pre: control_rw_fd is open.
+ * The daemon ends, and the session goes on without it: what is written to control slots from here
+ * on is seen by nobody. Pre: control_rw_fd is open.
  */
 void areas_abandon(struct areas *a);
 

@@ -118,8 +118,8 @@ uint64_t heaps_work(struct heaps *hs);
 int heap_new(struct heap **out, struct heaps *hs, const struct heap_facts *facts,
 	     struct arena **arena);
 /*
- * The same for a heap that a daemon before had: facts->id is its own, and nothing is said of the ids to
- * come. (Walks back over those of higher ids: they had better come in order.)
+ * The same for a heap that a daemon before had: facts->id is its own, and nothing is said of the
+ * ids to come. (Walks back over those of higher ids: they had better come in order.)
  */
 int heap_revive(struct heap **out, struct heaps *hs, const struct heap_facts *facts,
 		struct arena **arena);
@@ -182,9 +182,9 @@ void heap_unbind(struct binding *b);
 void heap_delete(struct heap *h);
 
 /*
- * For a heap of before, any state: a binding as it was, without its pages; pages of it, pre: they are
- * free; and, when it has all, what its processes see. 0; -ENOMEM; -EEXIST: the slot is another's, or
- * -EISCONN: the session is bound to it.
+ * For a heap of before, any state: a binding as it was, without its pages; pages of it, pre: they
+ * are free; and, when it has all, what its processes see. 0; -ENOMEM; -EEXIST: the slot is
+ * another's, or -EISCONN: the session is bound to it.
  */
 int heap_rebind(struct binding **out, struct heap *h, struct session *s, uint32_t access,
 		uint32_t slot, uint32_t record);

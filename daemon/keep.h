@@ -6,11 +6,11 @@
  * what changes; here it is put into records and messages. Without a store nothing is kept, and
  * every function here does nothing and says so by its result.
  *
- * Order: a record counts before a reply or an event tells of what it says; it ceases to count before
- * what it says is undone for others to have. A heap is LIVE when its arena is surely with systemd.
- * A session is kept from its first heap on, if its process can be watched (a pidfd) and told from
- * others (a pid): else its bindings are not in the ledger, and what it holds is free for a new
- * daemon.
+ * Order: a record counts before a reply or an event tells of what it says; it ceases to count
+ * before what it says is undone for others to have. A heap is LIVE when its arena is surely with
+ * systemd. A session is kept from its first heap on, if its process can be watched (a pidfd) and
+ * told from others (a pid): else its bindings are not in the ledger, and what it holds is free for
+ * a new daemon.
  *
  * Not here: making a world of what was kept (revive.h). Blocking: never; a window's memory comes
  * and goes in pieces (keep_work).
@@ -60,8 +60,8 @@ bool keep_name_is(const char *name, char kind, uint64_t *id);
 int keep_heap_begin(struct keep *k, struct heap *h);
 
 /*
- * Its memory is committed: it goes to the store, its window gets memory. STATUS_PARKED: ready(ctx, 0
- * or -errno) runs once all is safe, never inside this call, not after keep_heap_end; 0: it is not
+ * Its memory is committed: it goes to the store, its window gets memory. STATUS_PARKED: ready(ctx,
+ * 0 or -errno) runs once all is safe, never inside this call, not after keep_heap_end; 0: it is not
  * kept, all is done. -errno.
  */
 int keep_heap_store(struct keep *k, struct heap *h, uint64_t creator, uint32_t request,
@@ -94,8 +94,8 @@ void keep_unbind(struct keep *k, struct binding *b);
 void keep_binding_end(struct keep *k, struct binding *b);
 
 /*
- * Free pages become b's; b's become free. Called when the heap's extents have changed already. Three
- * stores at most.
+ * Free pages become b's; b's become free. Called when the heap's extents have changed already.
+ * Three stores at most.
  */
 void keep_grant(struct keep *k, struct binding *b, uint32_t first, uint32_t n);
 void keep_return(struct keep *k, struct binding *b, uint32_t first, uint32_t n);

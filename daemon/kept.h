@@ -1,7 +1,8 @@
 /*
  * kept.h: what a heap, a session and a binding know of their place in the ledger
  *
- * Values inside the objects, zeroed by KEPT_*_NULL while these are not kept; keep.c alone looks inside.
+ * Values inside the objects, zeroed by KEPT_*_NULL while these are not kept; keep.c alone looks
+ * inside.
  */
 #ifndef HEAPD_DAEMON_KEPT_H
 #define HEAPD_DAEMON_KEPT_H

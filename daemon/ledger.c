@@ -419,7 +419,8 @@ void ledger_words_init(struct ledger *l, uint32_t unit)
  * one owner's, the second says 0. So none inside the run says anything, and only its two ends
  * change:
  * 1. behind it, what went on now says whose it is: the same as before, in other words;
- * 2. at its start, the run changes hands: this is the step. If the page before is the new owner's, the
+ * 2. at its start, the run changes hands: this is the step. If the page before is the new owner's,
+ * the
  *    run now goes on as it;
  * 3. behind it, if that page is the new owner's, it goes on: again the same in other words.
  */

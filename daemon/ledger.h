@@ -1,22 +1,23 @@
 /*
  * ledger.h: the state memfd: what a daemon that starts anew must know of the one before
  *
- * Model: one sparse memfd, mapped: a header, three tables of records of fixed size (heaps, sessions,
- * bindings), and for each heap a window of 32-bit words, one a page, which say whose the pages are.
- * Names, arenas and areas are not in it: a record says which, the fd store (store.h) has them.
+ * Model: one sparse memfd, mapped: a header, three tables of records of fixed size (heaps,
+ * sessions, bindings), and for each heap a window of 32-bit words, one a page, which say whose the
+ * pages are. Names, arenas and areas are not in it: a record says which, the fd store (store.h) has
+ * them.
  *
  * Crash-consistent at every store: the daemon may be killed between any two instructions, and what
- * the file then says is valid, and was true before or is after the change. A record is written while
- * it does not count, and made to count, or not to count any more, by one store of its first word;
- * what changes in a record that counts (the rights of a heap) is written beside the old, and one
- * store chooses. A page's word is 0 (it goes on as the page before it) or says who has the pages
- * from here on; ledger_assign tells why each of its stores leaves a good map. Only the order of
- * stores matters: the memory is the file, and outlives the process without any sync.
+ * the file then says is valid, and was true before or is after the change. A record is written
+ * while it does not count, and made to count, or not to count any more, by one store of its first
+ * word; what changes in a record that counts (the rights of a heap) is written beside the old, and
+ * one store chooses. A page's word is 0 (it goes on as the page before it) or says who has the
+ * pages from here on; ledger_assign tells why each of its stores leaves a good map. Only the order
+ * of stores matters: the memory is the file, and outlives the process without any sync.
  *
  * Invariants (ledger_check proves them): ids differ, and are none above the header's last ones;
  * windows do not overlap; the first word of a window is not 0; a word names nobody, or a binding of
- * that heap, or one that does not count (also because its session does not): then its pages are free. Not here: what is put in when
- * (keep.h), and making a world of it (revive.h).
+ * that heap, or one that does not count (also because its session does not): then its pages are
+ * free. Not here: what is put in when (keep.h), and making a world of it (revive.h).
  *
  * Compatible: geometry and sizes of records stand in the header, and a reader goes by them. A newer
  * build may add fields at the end of records, which in an older file are missing (zero); any other

@@ -1,9 +1,9 @@
 /*
  * revive.c: see revive.h
  *
- * Order: heaps by id, sessions, bindings, then the words of each heap's window: what names a binding
- * that is there becomes an extent of its, all other pages are free, and the words say so from then
- * on. Only after that may the numbers of records that were dropped be used again.
+ * Order: heaps by id, sessions, bindings, then the words of each heap's window: what names a
+ * binding that is there becomes an extent of its, all other pages are free, and the words say so
+ * from then on. Only after that may the numbers of records that were dropped be used again.
  */
 #include "daemon/revive.h"
 
@@ -376,8 +376,8 @@ static uint32_t word_of(const struct binding *b)
 }
 
 /*
- * Each store keeps what the map means: a word that names nobody says free, one that says what the page
- * before says goes.
+ * Each store keeps what the map means: a word that names nobody says free, one that says what the
+ * page before says goes.
  */
 static void settle_words(struct revival *rv, struct heap *h)
 {

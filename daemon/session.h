@@ -59,8 +59,8 @@ struct session {
 int session_new(struct session **out, uint64_t id, struct credentials *who, struct charge *charge,
 		const char *label, const struct session_port *port, void *ctx);
 /*
- * One that a daemon before had, absent: it has no port. who and charge as above; the areas' descriptors are
- * ours from here, even on failure. 0; -ENOMEM, another -errno.
+ * One that a daemon before had, absent: it has no port. who and charge as above; the areas'
+ * descriptors are ours from here, even on failure. 0; -ENOMEM, another -errno.
  */
 int session_revive_take(struct session **out, uint64_t id, struct credentials *who,
 			struct charge *charge, const char *label, int control_rw_fd, int stats_fd);

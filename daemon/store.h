@@ -4,8 +4,8 @@
  * Model: what is added under a name comes back, under that name, in the next process that systemd
  * starts for the unit (notify.h), until it is removed or the unit is stopped. Messages go to
  * $NOTIFY_SOCKET in order and never block: what the socket does not take at once waits here, with
- * descriptors of its own. A message is lost only if systemd is; so what was added before a sync that
- * has come back is safe, and nothing else is sure to be.
+ * descriptors of its own. A message is lost only if systemd is; so what was added before a sync
+ * that has come back is safe, and nothing else is sure to be.
  *
  * systemd drops what is beyond FileDescriptorStoreMax= without a word to us. So we count, against
  * $FDSTORE (systemd 254 and later) or $HEAPD_FD_STORE (the unit says it, beside the other), and
@@ -48,8 +48,8 @@ void store_count(struct store *s, uint32_t n);
 void store_uncount(struct store *s, uint32_t n);
 
 /*
- * The descriptors stay the caller's. Pre: they are counted, n <= STORE_FDS_MAX. 0; -ENOMEM, -EMFILE:
- * it is not added.
+ * The descriptors stay the caller's. Pre: they are counted, n <= STORE_FDS_MAX. 0; -ENOMEM,
+ * -EMFILE: it is not added.
  */
 int store_add(struct store *s, const char *name, const int *fds, uint32_t n);
 /* All n of that name. Without memory to say so it stays, counted; a later start removes it. */

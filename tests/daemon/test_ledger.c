@@ -1,8 +1,8 @@
 /*
  * test_ledger.c: the ledger is valid, and says before or after, behind each of its stores
  *
- * ledger_store32 and its kin are replaced: after every store the whole file is audited, as it would be by
- * a daemon that starts in that moment, and compared with a model. The changes themselves are
+ * ledger_store32 and its kin are replaced: after every store the whole file is audited, as it would
+ * be by a daemon that starts in that moment, and compared with a model. The changes themselves are
  * those that a heap makes: runs given and taken in any order, bindings coming and going.
  */
 #include <setjmp.h>

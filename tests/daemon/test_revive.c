@@ -1,9 +1,11 @@
 /*
- * test_revive.c: whatever has happened in a world, another one that is made of what was kept is the same
+ * test_revive.c: whatever has happened in a world, another one that is made of what was kept is the
+ * same
  *
- * A world on the stage keeps what happens in a ledger. In between a second world is made of that ledger
- * and of copies of the descriptors, as a new daemon would, and compared: heaps, names, sessions, who holds
- * each page. Then its sessions come back, tell some of their pages and keep others to themselves.
+ * A world on the stage keeps what happens in a ledger. In between a second world is made of that
+ * ledger and of copies of the descriptors, as a new daemon would, and compared: heaps, names,
+ * sessions, who holds each page. Then its sessions come back, tell some of their pages and keep
+ * others to themselves.
  */
 #include "tests/daemon/stage.h"
 

@@ -1,8 +1,8 @@
 /*
  * keeper.c: see keeper.h
  *
- * Two sockets in the test's folder: one takes datagrams from heapd, the other is connected to by who
- * wants to have all that is stored. The datagrams that are there are handled first.
+ * Two sockets in the test's folder: one takes datagrams from heapd, the other is connected to by
+ * who wants to have all that is stored. The datagrams that are there are handled first.
  */
 #include "tests/story/keeper.h"
 

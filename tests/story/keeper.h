@@ -1,10 +1,10 @@
 /*
  * keeper.h: a stand-in for systemd's fd store
  *
- * Model: a process of its own that reads what heapd tells a service manager (sd_notify(3)): it keeps
- * descriptors by name, lets them go, and closes what comes with a barrier, all in order. Whoever is about
- * to become heapd fetches them. It is a process, not a thread of the test, so that no actor is forked
- * with a barrier's pipe or somebody's memory open.
+ * Model: a process of its own that reads what heapd tells a service manager (sd_notify(3)): it
+ * keeps descriptors by name, lets them go, and closes what comes with a barrier, all in order.
+ * Whoever is about to become heapd fetches them. It is a process, not a thread of the test, so that
+ * no actor is forked with a barrier's pipe or somebody's memory open.
  */
 #ifndef HEAPD_TESTS_KEEPER_H
 #define HEAPD_TESTS_KEEPER_H
