@@ -156,7 +156,8 @@ outlives() {
 	empty() { [ "$(stored)" = 1 ]; } # the state
 	try_for 10 empty || failed "stored at first: $(stored)"
 	coproc WORKER { exec_in heapd-test-client work survivor $mib; }
-	local in=${WORKER[1]} out=${WORKER[0]} worker=$WORKER_PID
+	local in=${WORKER[1]} out worker=$WORKER_PID
+	exec {out}<&"${WORKER[0]}" # bash closes its own when the process ends
 	read -r -t 10 said <&"$out"
 	expect ready "$said" 'client'
 	expect 5 "$(stored)" 'stored: state, a heap, three of a session'
@@ -186,22 +187,25 @@ outlives() {
 	read -r -t 10 said <&"$out"
 	expect good "$said" 'the client in the end'
 	wait "$worker"
+	exec {out}<&-
 	expect deleted "$(in_ heapd-test-client delete survivor)" 'delete'
 	try_for 10 empty || failed "stored at the end: $(stored)"
 
 	coproc WORKER { exec_in heapd-test-client work mortal $mib; }
-	in=${WORKER[1]} out=${WORKER[0]} worker=$WORKER_PID
+	in=${WORKER[1]} worker=$WORKER_PID
+	exec {out}<&"${WORKER[0]}"
 	read -r -t 10 said <&"$out"
 	expect ready "$said" 'client'
 	stop_all
 	in_ systemctl start heapd || failed start
-	read -r -t 10 said <&"$out"
+	read -r -t 20 said <&"$out"
 	case $said in # its call to the daemon, or its own look at the heap: whichever came first
 	EIDRM | ECONNREFUSED) ;;
 	*) failed "a client of a daemon that was stopped: '$said'" ;;
 	esac
 	exec {in}>&-
 	wait "$worker"
+	exec {out}<&-
 	in_ heapctl list --noheadings | grep -q . && failed 'heaps after stop and start'
 }
 
