@@ -1,9 +1,10 @@
 /*
  * bench.h: what every measurement of heap-bench shares
  *
- * A measurement compares ours with a bare peer in one process: the two take turns in rounds, each round gives one
- * figure each, and the table shows both medians and the median of the ratios pair by pair, so that a machine whose
- * speed drifts does not decide. What allocators cost beside each other is not here, but in plan.h.
+ * A measurement compares ours with a bare peer in one process: the two take turns in rounds, each
+ * round gives one figure each, and the table shows both medians and the median of the ratios pair
+ * by pair, so that a machine whose speed drifts does not decide. What allocators cost beside each
+ * other is not here, but in plan.h.
  *
  * Nothing here judges; tests look whether it runs and what it prints, never at a speed.
  */

@@ -1,8 +1,8 @@
 /*
  * boost.cc: a managed_shared_memory of Boost.Interprocess
  *
- * The only file that knows Boost. The name is gone as soon as the memory is mapped, so nothing is left behind
- * however the process ends.
+ * The only file that knows Boost. The name is gone as soon as the memory is mapped, so nothing is
+ * left behind however the process ends.
  */
 #include "bench/boost.h"
 

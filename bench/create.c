@@ -1,7 +1,9 @@
 /*
- * create.c: a heap is created and deleted, beside the same memory had from the kernel without a daemon
+ * create.c: a heap is created and deleted, beside the same memory had from the kernel without a
+ * daemon
  *
- * Both commit and map 1 MiB: what differs is the names, the accounts, the queues and the two processes.
+ * Both commit and map 1 MiB: what differs is the names, the accounts, the queues and the two
+ * processes.
  */
 #include "bench/bench.h"
 

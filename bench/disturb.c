@@ -1,9 +1,11 @@
 /*
- * disturb.c: bench-disturb CPU DIRECTORY: makes a machine busy, as one has it around cyclictest, until killed
+ * disturb.c: bench-disturb CPU DIRECTORY: makes a machine busy, as one has it around cyclictest,
+ * until killed
  *
- * Three processes. A hog computes without end on the CPU named. One takes memory, writes it and gives it back, an eighth
- * of what is available at a time. One writes a file in DIRECTORY, drops it from the page cache and reads it
- * again. They run at the ordinary priority, and end with the process that started them.
+ * Three processes. A hog computes without end on the CPU named. One takes memory, writes it and
+ * gives it back, an eighth of what is available at a time. One writes a file in DIRECTORY, drops it
+ * from the page cache and reads it again. They run at the ordinary priority, and end with the
+ * process that started them.
  *
  * Says "ready" on stdout once all three work.
  */
@@ -46,7 +48,8 @@ static void pressure(void)
 	bytes = (size_t)(info.freeram * info.mem_unit / 8);
 	bytes = bytes > PRESSURE_MAX ? PRESSURE_MAX : bytes;
 	for (;;) {
-		char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		if (p == MAP_FAILED)
 			fail("memory");

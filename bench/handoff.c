@@ -1,8 +1,8 @@
 /*
  * handoff.c: from the call that frees to the waiter running, on one CPU
  *
- * The waiter is more urgent (SCHED_FIFO), so it runs as soon as it is woken; the peer is a bare futex between the
- * same two threads.
+ * The waiter is more urgent (SCHED_FIFO), so it runs as soon as it is woken; the peer is a bare
+ * futex between the same two threads.
  */
 #include "bench/bench.h"
 

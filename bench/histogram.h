@@ -1,8 +1,9 @@
 /*
  * histogram.h: how often a time was seen, from one tick to all that 64 bits hold
  *
- * Model: a bin for each value up to 32; above, 32 bins for each power of two, so a bin is at most 1/32 wide of what
- * it holds. Adding is a shift and an increment, never a search. The largest value is kept exactly.
+ * Model: a bin for each value up to 32; above, 32 bins for each power of two, so a bin is at most
+ * 1/32 wide of what it holds. Adding is a shift and an increment, never a search. The largest value
+ * is kept exactly.
  */
 #ifndef HEAPD_BENCH_HISTOGRAM_H
 #define HEAPD_BENCH_HISTOGRAM_H
@@ -32,8 +33,10 @@ static inline unsigned int histogram_bin(uint64_t v)
 static inline uint64_t histogram_top(unsigned int bin)
 {
 	unsigned int shift = bin < 2 * BIN_SUBS ? 0 : (bin >> BIN_BITS) - 1;
-	uint64_t low = bin < 2 * BIN_SUBS ? bin : (uint64_t)(BIN_SUBS + (bin & (BIN_SUBS - 1))) << shift;
+	uint64_t low = bin;
 
+	if (bin >= 2 * BIN_SUBS)
+		low = (uint64_t)(BIN_SUBS + (bin & (BIN_SUBS - 1))) << shift;
 	return low + ((UINT64_C(1) << shift) - 1);
 }
 

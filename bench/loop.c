@@ -1,8 +1,8 @@
 /*
  * loop.c: pairs of alloc and free and nothing else, for a tracer
  *
- * Exits right after the loop, so that strace or perf sees what the loop adds to a run of N = 0. What a pair costs
- * beside other allocators is work_pair.c's business.
+ * Exits right after the loop, so that strace or perf sees what the loop adds to a run of N = 0.
+ * What a pair costs beside other allocators is work_pair.c's business.
  */
 #include "bench/bench.h"
 

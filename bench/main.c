@@ -1,5 +1,6 @@
 /*
- * main.c: heap-bench [--json] [--rounds N] MEASUREMENT [ARGUMENTS]: runs one measurement, or "quick" ones
+ * main.c: heap-bench [--json] [--rounds N] MEASUREMENT [ARGUMENTS]: runs one measurement, or
+ * "quick" ones
  *
  * --json prints each row as one JSON object on a line.
  */
@@ -18,15 +19,15 @@ static const struct {
 	bool quick;
 	const char *what;
 } measurements[] = {
-	{ "multiheap", bench_multiheap, true, "alloc + free of one block of the shared multi-heap, beside malloc and free" },
-	{ "kmalloc", bench_kmalloc, true, "k_malloc + k_free of one block, beside malloc and free" },
+	{ "kmalloc", bench_kmalloc, true, "k_malloc + k_free, beside malloc and free" },
+	{ "multiheap", bench_multiheap, true, "the same of the shared multi-heap" },
 	{ "roundtrip", bench_roundtrip, true, "the smallest request, beside a bare SEQPACKET echo" },
 	{ "bind", bench_bind, true, "bind + map of 1 MiB, beside a bare memfd over SCM_RIGHTS" },
 	{ "create", bench_create, true, "create a heap of 1 MiB, beside a bare memfd" },
 	{ "handoff", bench_handoff, true, "free to waiter running, one CPU, beside a bare futex" },
 	{ "commit", bench_commit, true, "p99 of a round trip while 4 GiB are committed [BYTES]" },
 	{ "scale", bench_scale, false, "many heaps, many processes [HEAPS [PROCESSES]]" },
-	{ "loop", bench_loop, false, "N pairs and nothing else, to be run under strace or perf [N]" },
+	{ "loop", bench_loop, false, "N pairs and nothing else, for strace or perf [N]" },
 };
 
 int rounds = ROUNDS_MAX;
@@ -72,9 +73,9 @@ void report(const char *what, const char *unit, const struct figure *f, const ch
 	for (int i = 0; i < f->n; i++)
 		ratio[i] = f->ours[i] / f->peer[i];
 	if (json) {
-		printf("{\"what\": \"%s\", \"unit\": \"%s\", \"ours\": %.3f, \"peer\": %.3f, \"beside\": \"%s\", "
-		       "\"ratio\": %.4f}\n", what, unit, median(sorted.ours, f->n), median(sorted.peer, f->n), peer,
-		       median(ratio, f->n));
+		printf("{\"what\": \"%s\", \"unit\": \"%s\", \"ours\": %.3f, \"peer\": %.3f, "
+		       "\"beside\": \"%s\", \"ratio\": %.4f}\n", what, unit,
+		       median(sorted.ours, f->n), median(sorted.peer, f->n), peer, median(ratio, f->n));
 		(void)fflush(stdout);
 		return;
 	}
@@ -172,7 +173,8 @@ int main(int argc, char **argv)
 	int r = parse(argc, argv);
 
 	if (r < 0) {
-		(void)fprintf(stderr, "usage: heap-bench [--json] [--rounds 1-%d] MEASUREMENT [ARGUMENTS]\n", ROUNDS_MAX);
+		(void)fprintf(stderr, "usage: heap-bench [--json] [--rounds 1-%d] MEASUREMENT [ARGUMENTS]\n",
+			      ROUNDS_MAX);
 		return 2;
 	}
 	argc -= r;

@@ -1,12 +1,13 @@
 /*
  * plan.h: what one process of the bench is to do, and what every work shares
  *
- * Model: a program bench-STORE is a store (store.h) and the works (work_*.c), compiled together, so that a store
- * is called as its users call it: direct, or inline where it is inline. A process does one work once, with the
- * values of one plan, and prints one line of JSON. Medians, ratios and turns are the business of who starts it
- * (scripts/bench).
+ * Model: a program bench-STORE is a store (store.h) and the works (work_*.c), compiled together, so
+ * that a store is called as its users call it: direct, or inline where it is inline. A process does
+ * one work once, with the values of one plan, and prints one line of JSON. Medians, ratios and
+ * turns are the business of who starts it (scripts/bench).
  *
- * Not here: any judgement, and anything about other stores. Two allocators never meet in one process.
+ * Not here: any judgement, and anything about other stores. Two allocators never meet in one
+ * process.
  */
 #ifndef HEAPD_BENCH_PLAN_H
 #define HEAPD_BENCH_PLAN_H
@@ -44,7 +45,7 @@ int work_replace(const struct plan *plan, struct outcome *out);
 int work_queue(const struct plan *plan, struct outcome *out);
 int work_latency(const struct plan *plan, struct outcome *out);
 
-/* The most blocks and the most bytes that a work has out at once, what waits in rings and caches included. */
+/* The most blocks and bytes that a work has out at once, with what waits in rings and caches. */
 static inline uint64_t plan_blocks(const struct plan *plan)
 {
 	return plan->live + 4096;

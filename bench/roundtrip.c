@@ -1,5 +1,6 @@
 /*
- * roundtrip.c: what a request costs, beside the same bytes over the same kind of socket with nothing behind it
+ * roundtrip.c: what a request costs, beside the same bytes over the same kind of socket with
+ * nothing behind it
  */
 #include "bench/bench.h"
 
@@ -278,7 +279,8 @@ void bench_commit(int argc, char **argv)
 	report_value("round trip, idle daemon, p50", "ns", (double)idle50);
 	report_value("round trip, idle daemon, p99", "ns", (double)idle99);
 	report_value("round trip, idle daemon, max", "ns", (double)idle_max);
-	(void)snprintf(what, sizeof(what), "the same, %.1f GiB being committed", (double)bytes / (double)(UINT64_C(1) << 30));
+	(void)snprintf(what, sizeof(what), "the same, %.1f GiB being committed",
+		       (double)bytes / (double)(UINT64_C(1) << 30));
 	report_value(what, "trips", (double)n);
 	report_value("p50 while it is committed", "ns", (double)busy50);
 	report_value("p99 while it is committed", "ns", (double)busy99);

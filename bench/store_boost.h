@@ -1,8 +1,8 @@
 /*
  * store_boost.h: Boost.Interprocess' managed_shared_memory, by way of boost.cc
  *
- * What it has in common with our heaps: the memory is shared, with a name. It keeps its bookkeeping in it, behind a
- * mutex there.
+ * What it has in common with our heaps: the memory is shared, with a name. It keeps its bookkeeping
+ * in it, behind a mutex there.
  */
 #include "bench/boost.h"
 

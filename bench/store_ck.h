@@ -1,7 +1,8 @@
 /*
  * store_ck.h: Concurrency Kit's ck_stack, popped and pushed by any thread, as a pool of blocks
  *
- * The link is in the block, so a block is at least as large as one. Nothing is checked of what is given back.
+ * The link is in the block, so a block is at least as large as one. Nothing is checked of what is
+ * given back.
  */
 #include <ck_stack.h>
 

@@ -1,8 +1,8 @@
 /*
  * store_dpdk.h: DPDK's rte_mempool, with a cache for each thread before a shared ring
  *
- * The only file that knows DPDK. It runs without huge pages, devices or files; threads register with it to get a
- * cache. get and put are inline, as for every user of DPDK.
+ * The only file that knows DPDK. It runs without huge pages, devices or files; threads register
+ * with it to get a cache. get and put are inline, as for every user of DPDK.
  */
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -15,16 +15,18 @@ _store_ struct rte_mempool *store_pool;
 
 static inline int store_begin(const struct plan *plan)
 {
-	static char name[] = "bench", no_huge[] = "--no-huge", no_files[] = "--no-shconf", m[] = "-m", mb[] = "256",
-		    no_pci[] = "--no-pci", no_telemetry[] = "--no-telemetry", level[] = "--log-level=critical";
+	static char name[] = "bench", no_huge[] = "--no-huge", no_files[] = "--no-shconf",
+		    m[] = "-m", mb[] = "256", no_pci[] = "--no-pci", no_telemetry[] = "--no-telemetry",
+		    level[] = "--log-level=critical";
 	char *argv[] = { name, no_huge, no_files, m, mb, no_pci, no_telemetry, level, NULL };
 
 	if (plan->size_max)
 		return -EOPNOTSUPP;
 	if (rte_eal_init((int)ARRAY_SIZE(argv) - 1, argv) < 0)
 		return -rte_errno;
-	store_pool = rte_mempool_create("bench", (unsigned int)plan_blocks(plan), (unsigned int)plan->size,
-					STORE_CACHE, 0, NULL, NULL, NULL, NULL, SOCKET_ID_ANY, 0);
+	store_pool = rte_mempool_create("bench", (unsigned int)plan_blocks(plan),
+					(unsigned int)plan->size, STORE_CACHE, 0, NULL, NULL, NULL, NULL,
+					SOCKET_ID_ANY, 0);
 	return store_pool ? 0 : -rte_errno;
 }
 

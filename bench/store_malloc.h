@@ -1,7 +1,8 @@
 /*
  * store_malloc.h: malloc and free of whatever library the program is linked with
  *
- * One program each for glibc, jemalloc, mimalloc and tcmalloc. main looks where malloc comes from before it measures.
+ * One program each for glibc, jemalloc, mimalloc and tcmalloc. main looks where malloc comes from
+ * before it measures.
  */
 static inline int store_begin(const struct plan *plan)
 {

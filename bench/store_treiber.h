@@ -1,8 +1,8 @@
 /*
  * store_treiber.h: R. K. Treiber's stack (IBM, 1986) of block numbers, with a tag against reuse
  *
- * The least that works: a number and a 32-bit tag in one 8-byte head, no count of free blocks, no check of what is
- * given back.
+ * The least that works: a number and a 32-bit tag in one 8-byte head, no count of free blocks, no
+ * check of what is given back.
  */
 #include <stdatomic.h>
 
@@ -48,8 +48,8 @@ static inline void *store_get(size_t size)
 			return NULL;
 		new = ((old >> 32) + 1) << 32 |
 		      atomic_load_explicit(&store_next[(uint32_t)old - 1], memory_order_relaxed);
-	} while (!atomic_compare_exchange_weak_explicit(&store_head, &old, new, memory_order_acq_rel,
-							memory_order_acquire));
+	} while (!atomic_compare_exchange_weak_explicit(&store_head, &old, new,
+							memory_order_acq_rel, memory_order_acquire));
 	return store_memory + (uint64_t)((uint32_t)old - 1) * store_stride;
 }
 
@@ -61,8 +61,8 @@ static inline void store_put(void *block)
 	do {
 		atomic_store_explicit(&store_next[number], (uint32_t)old, memory_order_relaxed);
 		new = ((old >> 32) + 1) << 32 | (number + 1);
-	} while (!atomic_compare_exchange_weak_explicit(&store_head, &old, new, memory_order_release,
-							memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(&store_head, &old, new,
+							memory_order_release, memory_order_relaxed));
 }
 
 static inline const void *store_symbol(void)

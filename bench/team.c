@@ -70,6 +70,7 @@ static void usage(struct outcome *out, int sign)
 void team_run(const struct plan *plan, struct player *play, struct outcome *out)
 {
 	unsigned int n = (unsigned int)plan->threads;
+	const struct meter *m;
 	struct team team;
 	double ns = 0;
 
@@ -88,8 +89,9 @@ void team_run(const struct plan *plan, struct player *play, struct outcome *out)
 	(void)pthread_barrier_wait(&team.start);
 	for (unsigned int i = 0; i < n; i++) {
 		(void)pthread_join(play[i].thread, NULL);
-		ns += (double)(play[i].meter.ended - play[i].meter.began) / (double)play[i].meter.pairs;
-		out->pairs += play[i].meter.pairs;
+		m = &play[i].meter;
+		ns += (double)(m->ended - m->began) / (double)m->pairs;
+		out->pairs += m->pairs;
 	}
 	usage(out, 1);
 	out->ns = ns / n;

@@ -1,11 +1,12 @@
 /*
  * team.h: the threads of a work: each on a CPU of its own, begun together, timed each for itself
  *
- * Model: team_run starts plan->threads threads. Each enters the store, prepares, waits for the others, runs its
- * loop until a deadline that is the same for all (or for plan->pairs rounds), and leaves. A loop asks meter_more
- * once a batch, so the clock costs nothing a pair.
+ * Model: team_run starts plan->threads threads. Each enters the store, prepares, waits for the
+ * others, runs its loop until a deadline that is the same for all (or for plan->pairs rounds), and
+ * leaves. A loop asks meter_more once a batch, so the clock costs nothing a pair.
  *
- * Invariant: while a thread measures, all threads of the team run their loops, but for the last batch.
+ * Invariant: while a thread measures, all threads of the team run their loops, but for the last
+ * batch.
  */
 #ifndef HEAPD_BENCH_TEAM_H
 #define HEAPD_BENCH_TEAM_H
@@ -35,13 +36,13 @@ struct player {
 	pthread_t thread;
 };
 
-/* Runs work's loops and sums up. play[] has plan->threads entries with index, work, prepare and loop set. */
+/* Runs the loops and sums up. play[]: plan->threads entries; index, work, prepare, loop are set. */
 void team_run(const struct plan *plan, struct player *play, struct outcome *out);
 
 /*
- * SCHED_FIFO for the calling thread, so that only the kernel itself comes before it; false where it is not
- * permitted. A loop that never blocks must be back (team_rt(false)) before the kernel's throttling of real-time
- * threads, at 95 % of a second, would show as a latency of 50 ms.
+ * SCHED_FIFO for the calling thread, so that only the kernel itself comes before it; false where
+ * it is not permitted. A loop that never blocks must be back (team_rt(false)) before the kernel's
+ * throttling of real-time threads, at 95 % of a second, would show as a latency of 50 ms.
  */
 bool team_rt(bool on);
 

@@ -1,10 +1,10 @@
 /*
  * work_latency.c: the loop of work_replace.c, each get and each put timed by itself
  *
- * The clock is the processor's counter, fenced so that the call is between the two readings. What two readings
- * with nothing between cost is printed beside ("clock_ns") and not taken off. Under plan->rt the loop runs in
- * stretches shorter than the kernel's throttling period, with a rest between them, and what the change of the
- * scheduling class costs is outside of what is timed.
+ * The clock is the processor's counter, fenced so that the call is between the two readings. What
+ * two readings with nothing between cost is printed beside ("clock_ns") and not taken off. Under
+ * plan->rt the loop runs in stretches shorter than the kernel's throttling period, with a rest
+ * between them, and what the change of the scheduling class costs is outside of what is timed.
  *
  * Not here: the disturbance (disturb.c), which is another process.
  */
@@ -139,7 +139,8 @@ static void print(const char *name, const struct histogram *h, double ns)
 {
 	const char *comma = "";
 
-	printf(", \"%s\": {\"count\": %llu, \"max_ns\": %.1f, \"bins\": [", name, (unsigned long long)h->count,
+	printf(", \"%s\": {\"count\": %llu, \"max_ns\": %.1f, \"bins\": [", name,
+	       (unsigned long long)h->count,
 	       (double)h->max * ns);
 	for (unsigned int i = 0; i < BINS; i++) {
 		uint64_t top = histogram_top(i) < h->max ? histogram_top(i) : h->max;
@@ -162,13 +163,16 @@ int work_latency(const struct plan *plan, struct outcome *out)
 		return -ENOMEM;
 	memset(timed, 0, plan->threads * sizeof(*timed)); /* (touched: no fault while it counts) */
 	for (unsigned int i = 0; i < plan->threads; i++)
-		play[i] = (struct player){ .index = i, .work = &timed[i], .prepare = fill, .loop = loop };
+		play[i] = (struct player){
+			.index = i, .work = &timed[i], .prepare = fill, .loop = loop,
+		};
 	team_run(plan, play, out);
 	for (unsigned int i = 1; i < plan->threads; i++) {
 		add(&timed[0].get, &timed[i].get);
 		add(&timed[0].put, &timed[i].put);
 	}
-	printf(", \"clock_ns\": %.1f, \"rt\": %s", (double)timed[0].clock * ns, timed[0].rt ? "true" : "false");
+	printf(", \"clock_ns\": %.1f, \"rt\": %s", (double)timed[0].clock * ns,
+	       timed[0].rt ? "true" : "false");
 	print("get", &timed[0].get, ns);
 	print("put", &timed[0].put, ns);
 	free(timed);

@@ -1,8 +1,8 @@
 /*
  * work_main.c: bench-STORE WORK [NAME=VALUE...]: does one work and prints one line of JSON
  *
- * The values are those of struct plan (plan.h). Exit status: 0; 1, it failed; 2, usage; 77, the store has no
- * such blocks.
+ * The values are those of struct plan (plan.h). Exit status: 0; 1, it failed; 2, usage; 77, the
+ * store has no such blocks.
  */
 #include <dlfcn.h>
 
@@ -77,8 +77,8 @@ static void usage(void)
 }
 
 /*
- * Prints which library answers. That it is the one this program is named after is looked at, not believed: a linker
- * that left it out would have us measure glibc under another name.
+ * Prints which library answers. That it is the one this program is named after is looked at, not
+ * believed: a linker that left it out would have us measure glibc under another name.
  */
 static void print_library(void)
 {
@@ -87,11 +87,11 @@ static void print_library(void)
 	Dl_info info;
 
 	if (symbol) {
-		plan_must(dladdr(symbol, &info) && info.dli_fname ? 0 : -ENOENT, "where the store comes from");
+		plan_must(dladdr(symbol, &info) && info.dli_fname ? 0 : -ENOENT, "its library");
 		slash = strrchr(info.dli_fname, '/');
 		library = slash ? slash + 1 : info.dli_fname;
 		if (strncmp(library, STORE_LIBRARY, strlen(STORE_LIBRARY)) != 0) {
-			(void)fprintf(stderr, "bench-" STORE_NAME ": it is %s that answers\n", library);
+			(void)fprintf(stderr, "bench-" STORE_NAME ": %s answers\n", library);
 			exit(1);
 		}
 	}
@@ -120,7 +120,8 @@ int main(int argc, char **argv)
 	plan.work = argv[1];
 	for (int i = 2; i < argc; i++) {
 		if (parse(&plan, argv[i]) < 0) {
-			(void)fprintf(stderr, "bench-" STORE_NAME ": not understood: %s\n", argv[i]);
+			(void)fprintf(stderr, "bench-" STORE_NAME ": not understood: %s\n",
+				      argv[i]);
 			usage();
 		}
 	}
@@ -136,6 +137,7 @@ int main(int argc, char **argv)
 		printf(", \"%s\": %llu", values[i].name, (unsigned long long)*value_of(&plan, i));
 	plan_must(work(&plan, &out), plan.work);
 	printf(", \"ns\": %.3f, \"done\": %llu, \"faults\": %llu, \"preempted\": %llu}\n", out.ns,
-	       (unsigned long long)out.pairs, (unsigned long long)out.faults, (unsigned long long)out.preempted);
+	       (unsigned long long)out.pairs, (unsigned long long)out.faults,
+	       (unsigned long long)out.preempted);
 	return 0;
 }

@@ -1,8 +1,9 @@
 /*
  * work_queue.c: producer and consumer: one thread takes blocks, the other one gives them back
  *
- * Between them is a ring of pointers for one writer and one reader, each of whom looks at the other's index only
- * when its copy of it says full or empty. The ring is the same for all stores and part of every figure.
+ * Between them is a ring of pointers for one writer and one reader, each of whom looks at the
+ * other's index only when its copy of it says full or empty. The ring is the same for all stores
+ * and part of every figure.
  */
 #include "bench/store.h"
 #include "bench/team.h"

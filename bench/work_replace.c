@@ -1,8 +1,10 @@
 /*
- * work_replace.c: random replacement: one of plan->live blocks is given back, and one of random size taken for it
+ * work_replace.c: random replacement: one of plan->live blocks is given back, and one of random
+ * size taken for it
  *
- * The standard loop for allocators: every size is alive at once, and lifetimes have nothing to do with order. Each
- * thread has its part of the blocks. The first word of a block is written, as whoever takes one does.
+ * The standard loop for allocators: every size is alive at once, and lifetimes have nothing to do
+ * with order. Each thread has its part of the blocks. The first word of a block is written, as
+ * whoever takes one does.
  */
 #include "bench/store.h"
 #include "bench/team.h"
@@ -71,7 +73,9 @@ int work_replace(const struct plan *plan, struct outcome *out)
 	struct table tables[THREADS_MAX] = { 0 };
 
 	for (unsigned int i = 0; i < plan->threads; i++)
-		play[i] = (struct player){ .index = i, .work = &tables[i], .prepare = fill, .loop = loop };
+		play[i] = (struct player){
+			.index = i, .work = &tables[i], .prepare = fill, .loop = loop,
+		};
 	team_run(plan, play, out);
 	return 0;
 }
