@@ -42,6 +42,7 @@ static void wait_for(struct heap *h, struct waiter *w, uint64_t deadline)
 
 		if (r == 0 || (r == -EINTR && w->brief))
 			continue;
+		POINT(ALLOC_WOKEN);
 		lock_take(&h->lock);
 		if (!waiter_is_done(w)) {
 			waitq_remove(&h->waitq, w);

@@ -257,6 +257,7 @@ bool refill_send(struct session *s, struct frame *f)
 		return false; /* the session is down, and its end finishes the waiter */
 	if (f->header.status == STATUS_PARKED)
 		return true;
+	POINT(ALLOC_ANSWERED);
 	heap_take_grant(s, f, heap, id);
 	return false;
 }
@@ -265,8 +266,10 @@ bool refill_send(struct session *s, struct frame *f)
 static void refill_send_for_other(struct heap *h, struct session *s, struct frame *f)
 {
 	uint32_t id = f->header.id;
-	bool parked = refill_send(s, f), wanted;
+	bool parked, wanted;
 
+	POINT(OTHER_PARKS);
+	parked = refill_send(s, f);
 	if (parked) {
 		lock_take(&h->lock);
 		wanted = waitq_find(&h->waitq, id) != NULL;

@@ -15,6 +15,7 @@
 #include <sys/un.h>
 
 #include "config-heapd.h"
+#include "client/point.h"
 #include "proto/codec.h"
 
 _Static_assert(LINK_PATH_SIZE == sizeof(((struct sockaddr_un *)0)->sun_path),
@@ -107,9 +108,11 @@ void link_find_paths(struct link_paths *paths)
 
 /* ---- connecting ---- */
 
-/* To the program too few buffers are too little memory. */
+/* To the program too few buffers are too little memory, and too many files are too many, whoever has them open. */
 static int shortage(int error)
 {
+	if (error == -ENFILE)
+		return -EMFILE;
 	return channel_is_short(error) ? -ENOMEM : error;
 }
 
@@ -312,6 +315,7 @@ int link_call(int call_fd, struct frame *f)
 
 	if (r < 0)
 		return r;
+	POINT(CALL_SENT);
 	r = recv_patiently(call_fd, f, 0);
 	if (r < 0 && r != -EMFILE)
 		return r;

@@ -50,7 +50,7 @@ void link_find_paths(struct link_paths *paths);
  * -EPROTONOSUPPORT  a daemon of another protocol version; problem names both
  * -EACCES           the socket's mode bits, or the daemon, deny this user
  * -EDQUOT           this user has too many sessions
- * -EMFILE, -ENFILE  out of file descriptors, here or at the daemon
+ * -EMFILE           out of file descriptors, here (or on the machine) or at the daemon
  * -ETIMEDOUT        it does not answer
  * -EPROTO           what answered is no heapd
  * -ENOMEM           and other errors of socket() and connect()

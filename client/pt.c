@@ -25,9 +25,9 @@ EXPORT int pt_create(size_t blocksize, int numblocks)
 
 	if (blocksize == 0 || numblocks <= 0)
 		return fail(-EINVAL);
-	r = process_enter();
-	if (r == 0)
-		r = partition_create(blocksize, (uint32_t)numblocks);
+	if (process_enter() < 0)
+		return fail(-ENOSPC);
+	r = partition_create(blocksize, (uint32_t)numblocks);
 	return r < 0 ? fail(r) : r;
 }
 

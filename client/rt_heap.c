@@ -177,6 +177,7 @@ static int bind_over(struct session *s, const char *name, uint64_t deadline, RT_
 		r = session_await(s, &p, deadline, true);
 		if (r == -ETIMEDOUT || r == -EINTR) {
 			given_up = r;
+			POINT(BIND_WOKEN);
 			r = session_cancel(s, &p);
 			if (r == -ECANCELED)
 				return given_up;

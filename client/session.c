@@ -317,7 +317,7 @@ static int session_new(struct session **out)
 	TAILQ_INIT(&s->pending);
 	areas_init(&s->areas, s->io.control_fd, s->io.stats_fd, s->io.welcome.n_slots);
 	s->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = s->kick_fd < 0 ? -errno : helper_start(s);
+	r = s->kick_fd >= 0 ? helper_start(s) : errno == ENOMEM ? -ENOMEM : -EMFILE;
 	if (r < 0) {
 		(void)snprintf(problem, sizeof(problem), "no helper thread: %s", strerror(-r));
 		session_free(s);

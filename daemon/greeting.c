@@ -7,9 +7,11 @@
  */
 #include "daemon/peer_internal.h"
 
+#include <stdio.h>
 #include <sys/socket.h>
 #include "config-heapd.h"
 #include "daemon/ops.h"
+#include "daemon/passing.h"
 
 static struct wire_welcome *welcome_init(const struct peer *p, struct frame *f, uint32_t id,
 					 uint32_t status)
@@ -26,6 +28,15 @@ static struct wire_welcome *welcome_init(const struct peer *p, struct frame *f, 
 	return body;
 }
 
+/* For people, on this side; the client is told by the reply. Good until the next one: the loop is one thread. */
+static const char *other_version(uint32_t theirs)
+{
+	static char text[80];
+
+	(void)snprintf(text, sizeof(text), "speaks another version of the protocol: %u, not %u", theirs, WIRE_VERSION);
+	return text;
+}
+
 /* Says why not, and ends it: always an error. */
 static int hang_up(struct peer *p, uint32_t id, uint32_t status, const char **why)
 {
@@ -36,8 +47,7 @@ static int hang_up(struct peer *p, uint32_t id, uint32_t status, const char **wh
 	else
 		(void)frame_init(&f, OP_HELLO | WIRE_REPLY, id, status, 0);
 	(void)peer_reply(p, &f);
-	*why = status == STATUS_VERSION ? "speaks another version of the protocol"
-					: status_text(status);
+	*why = status_text(status);
 	return -ECONNABORTED;
 }
 
@@ -48,6 +58,7 @@ static int open_events(struct peer *p, int *theirs)
 	/* Blocking or not is the client's choice on its end; we never wait (MSG_DONTWAIT). */
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		return -errno;
+	p->event_wary = passing_forbid_early(fds[0]);
 	p->event_fd = fds[0];
 	*theirs = fds[1];
 	return loop_io_new(&p->event_io, p->peers->loop, p->event_fd, LOOP_READ, peer_on_event, p);
@@ -87,8 +98,11 @@ int greet(struct peer *p, const struct frame *in, const char **why)
 		return -EPROTO;
 	p->peers->world->n_requests++;
 	p->greeting = loop_timer_free(p->greeting);
-	if (hello->version != WIRE_VERSION)
-		return hang_up(p, in->header.id, STATUS_VERSION, why);
+	if (hello->version != WIRE_VERSION) {
+		r = hang_up(p, in->header.id, STATUS_VERSION, why);
+		*why = other_version(hello->version);
+		return r;
+	}
 	if (p->is_refused)
 		return hang_up(p, in->header.id, STATUS_QUOTA, why);
 	r = open_events(p, &theirs);

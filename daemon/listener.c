@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include "daemon/log.h"
+#include "daemon/passing.h"
 #include "proto/codec.h"
 
 #define ACCEPT_MAX 16
@@ -55,6 +56,16 @@ static void refuse(int fd)
 	(void)channel_send(fd, &f, MSG_DONTWAIT);
 }
 
+static void refuse_close(int fd)
+{
+	bool wary = passing_forbid(fd);
+
+	if (!wary || passing_peek(fd) == 0)
+		refuse(fd);
+	if (!wary || passing_clean(fd))
+		close_fd(&fd); /* else it must not be closed: left alone */
+}
+
 static void run_short(struct listener *l, int error)
 {
 	int fd;
@@ -63,8 +74,7 @@ static void run_short(struct listener *l, int error)
 	close_fd(&l->spare);
 	fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd >= 0)
-		refuse(fd);
-	close_fd(&fd);
+		refuse_close(fd);
 	keep_spare(l);
 	pause_for_a_while(l);
 }
@@ -127,6 +137,7 @@ int listener_new_take(struct listener **out, struct peers *ps, int fd)
 	}
 	*l = (struct listener){.peers = ps, .fd = fd, .spare = -1};
 	keep_spare(l);
+	(void)passing_forbid_early(fd);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return -errno;
 	r = loop_timer_new(&l->pause, ps->loop, on_pause_over, l);

@@ -329,6 +329,7 @@ int main(int argc, char **argv)
 	if (o.foreground || o.check)
 		log_plain();
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN); /* RLIMIT_FSIZE is for memfds too: EFBIG will do */
 	config_init(&c);
 	r = config_load(&c, o.config);
 	if (!r && o.check)

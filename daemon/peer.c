@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include "daemon/log.h"
 #include "daemon/ops.h"
+#include "daemon/passing.h"
 
 /* HELLO must have come by then. */
 #define GREETING_NS (5 * NSEC_PER_SEC)
@@ -27,9 +28,38 @@
 
 /* ---- the end ---- */
 
+/* A socket that must not be closed (passing.h). Its user stays charged for a session. */
+struct kept {
+	SLIST_ENTRY(kept) link;
+	struct charge charge;
+};
+
+/*
+ * Left open until the process ends, but its peer sees the end of it, and can send no more. Whether
+ * there is memory to note it changes nothing of that.
+ */
+static void keep(struct peers *ps, int *fd, uid_t uid)
+{
+	struct kept *k = calloc(1, sizeof(*k));
+
+	(void)shutdown(take_fd(fd), SHUT_RDWR);
+	if (!k)
+		return;
+	(void)charge_take(&k->charge, &ps->world->accounts, uid, RESOURCE_SESSIONS, 1);
+	SLIST_INSERT_HEAD(&ps->kept, k, link);
+}
+
+static void close_socket(struct peers *ps, int *fd, bool wary, uid_t uid)
+{
+	if (*fd >= 0 && wary && !passing_clean(*fd))
+		keep(ps, fd, uid);
+	close_fd(fd);
+}
+
 static struct peer *peer_free(struct peer *p)
 {
 	struct peers *ps = p->peers;
+	uid_t uid = p->session ? p->session->who.uid : p->who.uid;
 
 	if (p->doomed)
 		TAILQ_REMOVE(&ps->doomed, p, doomed_link);
@@ -40,15 +70,15 @@ static struct peer *peer_free(struct peer *p)
 	p->call_io = loop_io_free(p->call_io);
 	p->event_io = loop_io_free(p->event_io);
 	p->pid_io = loop_io_free(p->pid_io);
-	close_fd(&p->call_fd);
-	close_fd(&p->event_fd);
 	close_fd(&p->pidfd);
 	outq_deinit(&p->replies);
 	outq_deinit(&p->events);
 	credentials_deinit(&p->who);
 	charge_deinit(&p->charge);
 	if (p->session)
-		world_leave(p->peers->world, p->session);
+		world_leave(ps->world, p->session);
+	close_socket(ps, &p->call_fd, p->call_wary, uid);
+	close_socket(ps, &p->event_fd, p->event_wary, uid);
 	free(p);
 	return NULL;
 }
@@ -88,6 +118,8 @@ static const char *why_failed(int r)
 		return NULL;
 	case -EPROTO:
 		return "broken frame";
+	case -EBADMSG:
+		return "descriptors that nobody asked for";
 	case -EMFILE:
 	case -ENFILE:
 		return "descriptors that could not be received";
@@ -156,21 +188,29 @@ static bool crowded(void *ctx)
 
 const struct session_port peer_port = {.emit = emit, .unread = unread, .crowded = crowded};
 
-/* ---- RETURNs in ---- */
-
-/* What the kernel has no memory to give us now lies there in the next turn. */
-static int receive(int fd, struct frame *in)
+/*
+ * channel_recv, but never of a message that brings descriptors: -EBADMSG, and it stays where it is.
+ * What the kernel has no memory to give us now lies there in the next turn.
+ */
+static int receive(int fd, bool *wary, struct frame *in)
 {
-	int r = channel_recv(fd, in, MSG_DONTWAIT);
+	int r = unlikely(*wary) ? passing_peek(fd) : 0;
 
+	if (r)
+		return r > 0 ? -EBADMSG : channel_is_short(r) ? -EAGAIN : r;
+	r = channel_recv(fd, in, MSG_DONTWAIT);
+	if (unlikely(*wary) && !r)
+		*wary = passing_still_wary(fd);
 	return channel_is_short(r) ? -EAGAIN : r;
 }
+
+/* ---- RETURNs in ---- */
 
 /* One frame. 0; -EAGAIN: there is none; else it is over: *why. */
 static int take_return(struct peer *p, const char **why)
 {
 	struct frame in;
-	int r = receive(p->event_fd, &in);
+	int r = receive(p->event_fd, &p->event_wary, &in);
 
 	if (r < 0) {
 		*why = why_failed(r);
@@ -254,7 +294,7 @@ static int answer(struct peer *p, const struct frame *in, const char **why)
 static int take_request(struct peer *p, const char **why)
 {
 	struct frame in;
-	int r = receive(p->call_fd, &in);
+	int r = receive(p->call_fd, &p->call_wary, &in);
 
 	if (r < 0) {
 		*why = why_failed(r);
@@ -329,8 +369,10 @@ static int watch_process(struct peer *p)
 static int peer_init(struct peer *p)
 {
 	struct loop *l = p->peers->loop;
-	int r = credentials_read(&p->who, p->call_fd);
+	int r;
 
+	p->call_wary = passing_forbid(p->call_fd);
+	r = credentials_read(&p->who, p->call_fd);
 	if (!r)
 		r = charge_session(p);
 	if (!r)
@@ -370,6 +412,7 @@ void peers_init(struct peers *ps, struct world *w, struct loop *l, void (*wake)(
 	*ps = (struct peers){.world = w, .loop = l, .wake = wake, .ctx = ctx};
 	TAILQ_INIT(&ps->all);
 	TAILQ_INIT(&ps->doomed);
+	SLIST_INIT(&ps->kept);
 }
 
 void peers_work(struct peers *ps)
@@ -383,7 +426,13 @@ void peers_work(struct peers *ps)
 void peers_deinit(struct peers *ps)
 {
 	struct peer *p;
+	struct kept *k;
 
 	while ((p = TAILQ_FIRST(&ps->all)))
 		peer_free(p);
+	while ((k = SLIST_FIRST(&ps->kept))) { /* their descriptors go with the process, which nothing keeps then */
+		SLIST_REMOVE_HEAD(&ps->kept, link);
+		charge_deinit(&k->charge);
+		free(k);
+	}
 }

@@ -28,6 +28,7 @@ struct peers {
 	struct world *world;
 	struct loop *loop;
 	TAILQ_HEAD(, peer) all, doomed;
+	SLIST_HEAD(, kept) kept; /* sockets that must not be closed: passing.h */
 	uint32_t n_refused; /* over their user's limit of sessions, waiting to be told so */
 	void (*wake)(void *ctx); /* peers_work is wanted */
 	void *ctx;

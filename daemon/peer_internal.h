@@ -14,6 +14,7 @@ struct peer {
 	struct charge charge;   /* likewise */
 	struct session *session; /* NULL: not greeted yet */
 	int call_fd, event_fd, pidfd;
+	bool call_wary, event_wary; /* passing.h */
 	struct loop_io *call_io, *event_io, *pid_io;
 	struct loop_timer *greeting; /* until HELLO */
 	struct outq replies, events;

@@ -88,6 +88,7 @@ static void bind_and_wait(void)
 
 int main(void)
 {
+	const struct timespec past = {1, 0};
 	void *blocks[N_BUFFERS], *block;
 	pthread_t task;
 
@@ -100,6 +101,9 @@ int main(void)
 	printf("%d buffers taken; one more: %s\n", N_BUFFERS,
 	       rt_heap_alloc(&pool, BUFFER_SIZE, ONE_MS, &block) == -ETIMEDOUT ? "ETIMEDOUT"
 									       : "given");
+	printf("until a time that has passed: %s\n",
+	       rt_heap_alloc_timed(&pool, BUFFER_SIZE, &past, &block) == -ETIMEDOUT ? "ETIMEDOUT"
+										    : "given");
 	for (int i = 0; i < N_BUFFERS; i++)
 		check(rt_heap_free(&pool, blocks[i]), "rt_heap_free");
 	if (pipe(queue) < 0 || pthread_create(&task, NULL, client, NULL) != 0)

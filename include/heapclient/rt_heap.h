@@ -79,7 +79,8 @@ typedef struct rt_heap_info {
  *                without a name, a bad character in the name
  * -ENAMETOOLONG  a name of more than 63 bytes
  * -EEXIST        the name is taken
- * -ENOMEM        the machine has not that much memory, or this process no room for the mapping
+ * -ENOMEM        the machine has not that much memory, or this process no room for the mapping, or no
+ *                thread for the library
  * -EDQUOT        a quota of this user
  * -EACCES        this user may not create heaps
  * -EMFILE        this process or the daemon is out of file descriptors

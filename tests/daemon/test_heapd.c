@@ -55,6 +55,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct world *w = *state;
+	char lock[sizeof(w->socket) + sizeof(".lock")];
 
 	if (w->pid > 0) {
 		(void)kill(w->pid, SIGKILL);
@@ -65,6 +66,8 @@ static int teardown(void **state)
 	(void)unlink(w->notify);
 	(void)unlink(w->config);
 	(void)unlink(w->socket);
+	(void)snprintf(lock, sizeof(lock), "%s.lock", w->socket);
+	(void)unlink(lock);
 	(void)rmdir(w->dir);
 	free(w);
 	return 0;

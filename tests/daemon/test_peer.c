@@ -35,7 +35,33 @@ static struct {
 	socklen_t address_size;
 	struct config config;
 	rlim_t max_files; /* 0: as it is */
+	bool old_kernel;  /* before Linux 6.16, which knows SO_PASSRIGHTS */
 } server;
+
+/* The kernel's, but for one option. */
+int __real_setsockopt(int fd, int level, int option, const void *value, socklen_t size);
+int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_t size);
+int __real_getsockopt(int fd, int level, int option, void *value, socklen_t *size);
+int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *size);
+
+#define OPTION_PASSRIGHTS 83
+
+static bool is_unknown(int level, int option)
+{
+	return server.old_kernel && level == SOL_SOCKET && option == OPTION_PASSRIGHTS;
+}
+
+int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_t size)
+{
+	errno = ENOPROTOOPT;
+	return is_unknown(level, option) ? -1 : __real_setsockopt(fd, level, option, value, size);
+}
+
+int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *size)
+{
+	errno = ENOPROTOOPT;
+	return is_unknown(level, option) ? -1 : __real_getsockopt(fd, level, option, value, size);
+}
 
 /* ---- the child ---- */
 
@@ -516,30 +542,135 @@ static void nonsense_ends_who_sends_it(_unused_ void **state)
 	part(&bystander);
 }
 
+/* Sends the pipe's end on that socket, and closes ours. Whether the kernel let it through. */
+static bool pass(struct client *c, int fd, int *end)
+{
+	struct frame f;
+	int r;
+
+	first_ping(&f);
+	if (fd == c->event)
+		f.header.op = OP_RETURN;
+	frame_add_fd(&f, *end);
+	r = channel_send(fd, &f, 0);
+	close_fd(end);
+	if (r < 0)
+		assert_int_equal(-EPERM, r);
+	return r == 0;
+}
+
+/* Nobody has the other end any more. */
+static bool is_closed(int end)
+{
+	struct pollfd p = {.fd = end};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP);
+}
+
 static void unasked_descriptors(_unused_ void **state)
 {
 	struct client c;
-	struct frame f;
-	int before;
+	int ends[2];
 
 	start();
-	meet(&c);
-	first_ping(&f);
-	frame_add_fd(&f, c.stats);
-	assert_int_equal(0, channel_send(c.call, &f, 0));
-	expect_dropped(c.call, "fds that nobody asked for");
-	part(&c);
+	for (int socket = 0; socket < 2; socket++) {
+		meet(&c);
+		assert_int_equal(0, pipe2(ends, O_CLOEXEC));
+		if (pass(&c, socket ? c.event : c.call, &ends[1]))
+			expect_end(c.call);
+		else
+			assert_int_equal(STATUS_OK, ping(&c));
+		part(&c);
+		close_fd(&ends[0]);
+	}
+}
 
-	meet(&c);
-	before = lines_with("client dropped");
-	first_ping(&f);
-	for (int i = 0; i < 3; i++)
-		frame_add_fd(&f, c.stats);
-	f.header.op = OP_RETURN;
-	assert_int_equal(0, channel_send(c.event, &f, 0));
-	expect_end(c.event);
-	assert_int_equal(before + 1, lines_with("client dropped"));
-	part(&c);
+/* Where they come through they are neither received nor closed, and everything else goes on. */
+static void unasked_descriptors_on_an_older_kernel(_unused_ void **state)
+{
+	struct client c, d;
+	int ends[2];
+
+	server.old_kernel = true;
+	start();
+	meet(&d);
+	for (int socket = 0; socket < 2; socket++) {
+		meet(&c);
+		assert_int_equal(STATUS_OK, ping(&c));
+		assert_int_equal(0, pipe2(ends, O_CLOEXEC));
+		assert_true(pass(&c, socket ? c.event : c.call, &ends[1]));
+		expect_end(c.call);
+		expect_end(c.event);
+		part(&c);
+		assert_int_equal(socket + 1, lines_with("descriptors that nobody asked for"));
+		assert_int_equal(STATUS_OK, ping(&d));
+		assert_false(is_closed(ends[0]));
+		close_fd(&ends[0]);
+	}
+	assert_int_equal(1, stat_of(&d).sessions);
+	part(&d);
+}
+
+/* It goes behind other requests, and does not wait for their end. Nor is what is unread dropped where it matters. */
+static void descriptors_left_unread_on_an_older_kernel(_unused_ void **state)
+{
+	struct client c, d;
+	struct frame f;
+	int ends[2];
+
+	server.old_kernel = true;
+	start();
+	meet(&d);
+	for (int way = 0; way < 2; way++) {
+		meet(&c);
+		assert_int_equal(0, pipe2(ends, O_CLOEXEC));
+		assert_int_equal(0, kill(server.pid, SIGSTOP));
+		first_ping(&f);
+		if (way) /* this one ends it */
+			f.header.op = 999;
+		assert_int_equal(0, channel_send(c.call, &f, 0));
+		assert_true(pass(&c, c.call, &ends[1]));
+		part(&c);
+		assert_int_equal(0, kill(server.pid, SIGCONT));
+		while (stat_of(&d).sessions > 1)
+			(void)usleep(1000);
+		assert_false(is_closed(ends[0]));
+		close_fd(&ends[0]);
+	}
+	part(&d);
+}
+
+/* Its sockets stay open, so it pays for them. 0, or the line that went wrong. */
+static int pays_for_descriptors(void)
+{
+	struct client c;
+	int ends[2];
+
+	if (getuid() == 0 && (setgid(65534) < 0 || setuid(65534) < 0))
+		return __LINE__;
+	for (int i = 0; i < 2; i++) {
+		meet(&c);
+		if (pipe2(ends, O_CLOEXEC) < 0 || !pass(&c, c.call, &ends[1]))
+			return __LINE__;
+		expect_end(c.call);
+		part(&c);
+	}
+	return hello(&c) == STATUS_QUOTA ? 0 : __LINE__;
+}
+
+static void descriptors_are_paid_for(_unused_ void **state)
+{
+	int status;
+	pid_t pid;
+
+	server.old_kernel = true;
+	server.config.limits.sessions = 2;
+	start();
+	pid = fork();
+	if (!pid)
+		_exit(pays_for_descriptors() ? 1 : 0);
+	assert_int_equal(pid, waitpid(pid, &status, 0));
+	assert_int_equal(0, status);
 }
 
 static void a_bad_return(_unused_ void **state)
@@ -821,6 +952,9 @@ int main(void)
 		TEST(hello_twice),
 		TEST(nonsense_ends_who_sends_it),
 		TEST(unasked_descriptors),
+		TEST(unasked_descriptors_on_an_older_kernel),
+		TEST(descriptors_left_unread_on_an_older_kernel),
+		TEST(descriptors_are_paid_for),
 		TEST(a_bad_return),
 		TEST(requests_without_reading_replies),
 		TEST(frees_for_one_who_does_not_read),

@@ -2,7 +2,7 @@
  * fail.h: the Nth call of a function fails
  *
  * Model: heapd and the library are linked a second time with -Wl,--wrap for every function of the table, so that
- * their calls come to fail.c (and, for what only the daemon uses, fail_daemon.c). One page, shared by the test and the
+ * their calls come to fail.c (and, for what only the daemon uses, fail_daemon.c). One page (plan.c), shared by the test and the
  * process under test, is the plan: which process, which function, which call of it counted from the arming, and the
  * errno. A process that is not the plan's, or has none, is passed through to the real function.
  *
@@ -36,6 +36,7 @@
 	X(mlock2, ENOMEM) \
 	X(fallocate64, ENOSPC) \
 	X(memfd_create, EMFILE) \
+	X(memfd_create, ENFILE) \
 	X(ftruncate64, ENOMEM) \
 	X(fchmod, EIO) \
 	X(fcntl64, EMFILE) \
@@ -43,6 +44,7 @@
 	X(fopen64, EMFILE) \
 	X(pread64, EIO) \
 	X(socket, EMFILE) \
+	X(socket, ENFILE) \
 	X(socketpair, EMFILE) \
 	X(accept4, EMFILE) \
 	X(accept4, ENOBUFS) \
@@ -59,6 +61,7 @@
 	X(poll, ENOMEM) \
 	X(poll, EINTR) \
 	X(eventfd, EMFILE) \
+	X(eventfd, ENFILE) \
 	X(timerfd_create, EMFILE) \
 	X(timerfd_settime, ENOMEM) \
 	X(pthread_create, EAGAIN) \
@@ -100,6 +103,9 @@ void fail_arm(pid_t pid, const struct fail_row *row, uint64_t nth, bool lasting)
 
 /* For a process to come: the first one that runs a program (fail_begin) is the plan's. */
 void fail_arm_next(const struct fail_row *row, uint64_t nth, bool lasting);
+
+/* Of how many calls one is tried: $FAIL_STRIDE, or what the test says. */
+uint64_t fail_stride(uint64_t usual);
 
 /* Ends it. How often a call was made to fail. */
 uint64_t fail_disarm(void);

@@ -13,14 +13,15 @@
 /* More than the scene has calls of any function; whatever never ends is a failure. */
 #define CALLS_MAX 3000
 /* Under a sanitizer every call would take minutes: every few. */
-#define STRIDE (STORY_SANITIZED ? 7 : 1)
+#define STRIDE fail_stride(STORY_SANITIZED ? 7 : 1)
 
-static void fail_one(const struct fail_row *row, uint64_t n, bool *reached)
+static void fail_one(const struct fail_row *row, uint64_t n, bool lasting, bool *reached)
 {
 	struct play p;
 
 	play_begin(&p, true);
-	fail_arm(heapd_pid(), row, n, false);
+	p.lasting = lasting;
+	fail_arm(heapd_pid(), row, n, lasting);
 	play_scene(&p);
 	play_end(&p);
 	*reached = fail_disarm() > 0;
@@ -47,7 +48,7 @@ static void fail_each(const struct fail_row *row)
 	uint64_t n = 1;
 
 	for (; reached && n < CALLS_MAX; n += STRIDE) {
-		fail_one(row, n, &reached);
+		fail_one(row, n, false, &reached);
 		n_failed += reached;
 	}
 	assert_false(reached);
@@ -72,6 +73,27 @@ static void end(uint64_t least)
 {
 	bystander_leaves();
 	assert_true(n_failed >= least || getenv("FAIL_ONLY"));
+}
+
+/* From the Nth call on none goes well, until the scene is over. What the daemon cannot answer without is left out. */
+static void for_good(void)
+{
+	static const char *const names[] = {
+		"malloc", "calloc", "realloc", "aligned_alloc", "mmap64", "memfd_create", "ftruncate64", "fcntl64",
+		"open64", "pread64", "socketpair", "getsockopt", "event_new", "epoll_ctl", "event_add",
+	};
+	static const uint64_t from[] = { 1, 2, 4, 7, 12, 20, 33 };
+
+	begin(PATIENT);
+	for (size_t i = 0; i < fail_n_rows; i++)
+		for (size_t k = 0; k < ARRAY_SIZE(names) * ARRAY_SIZE(from); k++) {
+			bool reached = false;
+
+			if (!strcmp(names[k / ARRAY_SIZE(from)], fail_rows[i].name))
+				fail_one(&fail_rows[i], from[k % ARRAY_SIZE(from)], true, &reached);
+			n_failed += reached;
+		}
+	end(40);
 }
 
 static void fail_rows_from(size_t first, size_t step)
@@ -106,6 +128,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STORY(part_0), STORY(part_1), STORY(part_2), STORY(part_3), STORY(without_io_uring),
+		STORY(for_good),
 	};
 
 	if (fail_open() < 0)

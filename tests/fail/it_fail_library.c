@@ -11,7 +11,7 @@
 #include "tests/story/raw.h"
 
 #define CALLS_MAX 3000
-#define STRIDE (STORY_SANITIZED ? 7 : 1)
+#define STRIDE fail_stride(STORY_SANITIZED ? 7 : 1)
 
 /* A pool of k_malloc, which stays as well. */
 #define POOLS 1
@@ -52,12 +52,13 @@ static void has_leaked_nothing(struct play *p, bool second)
 	assert_int_equal(mappings_then + regions_of(p, second), count_mappings(pid));
 }
 
-static void fail_one(const struct fail_row *row, uint64_t n, bool second, bool *reached)
+static void fail_one(const struct fail_row *row, uint64_t n, bool lasting, bool second, bool *reached)
 {
 	struct play p;
 
 	play_begin(&p, true);
-	fail_arm(victim(&p, second)->pid, row, n, false);
+	p.lasting = lasting;
+	fail_arm(victim(&p, second)->pid, row, n, lasting);
 	play_scene(&p);
 	*reached = fail_disarm() > 0;
 	if (getenv("FAIL_TELL") && *reached)
@@ -68,7 +69,7 @@ static void fail_one(const struct fail_row *row, uint64_t n, bool second, bool *
 		fail();
 	}
 	play_clean_up();
-	p.loose = false;
+	p.loose = p.lasting = false;
 	play_scene(&p);
 	has_leaked_nothing(&p, second);
 	play_end(&p);
@@ -82,7 +83,7 @@ static void fail_each(const struct fail_row *row, bool second)
 	uint64_t n = 1;
 
 	for (; reached && n < CALLS_MAX; n += STRIDE) {
-		fail_one(row, n, second, &reached);
+		fail_one(row, n, false, second, &reached);
 		n_failed += reached;
 	}
 	assert_false(reached);
@@ -106,6 +107,30 @@ static void fail_all(bool second, size_t first, size_t step)
 	assert_true(n_failed >= 20 / STRIDE || only); /* a test in which nothing failed has tested nothing */
 }
 
+/* From the Nth call on none goes well, until the scene is over. */
+static void for_good(void)
+{
+	static const char *const names[] = {
+		"calloc", "mmap64", "madvise", "socket", "setsockopt", "connect", "eventfd", "pthread_create",
+	};
+	static const uint64_t from[] = { 1, 2, 3, 5, 8, 12 };
+
+	n_failed = 0;
+	heapd_start(PATIENT);
+	stage_set();
+	measure(false);
+	for (size_t i = 0; i < fail_n_rows; i++)
+		for (size_t k = 0; k < ARRAY_SIZE(names) * ARRAY_SIZE(from); k++) {
+			bool reached = false;
+
+			if (!strcmp(names[k / ARRAY_SIZE(from)], fail_rows[i].name))
+				fail_one(&fail_rows[i], from[k % ARRAY_SIZE(from)], true, false, &reached);
+			n_failed += reached;
+		}
+	bystander_leaves();
+	assert_true(n_failed >= 20);
+}
+
 static void in_the_process_that_creates_odd(void)
 {
 	fail_all(false, 1, 2);
@@ -127,6 +152,7 @@ int main(void)
 		STORY(in_the_process_that_creates_odd),
 		STORY(in_the_process_that_creates_even),
 		STORY(in_the_process_that_binds),
+		STORY(for_good),
 	};
 
 	if (fail_open() < 0)

@@ -18,6 +18,7 @@
 struct play {
 	struct actor *a, *b; /* a has 2 lanes, b 1 */
 	bool loose;
+	bool lasting;        /* the failure stays: steps that count on another try are left out */
 	unsigned n_added;    /* regions of a's multi-heap: they stay as long as it lives */
 	unsigned n_errors;   /* steps that ended otherwise than strictly */
 	char errors[512];    /* which, for people */

@@ -85,16 +85,20 @@ static void a_daemon_too_new(void)
 	struct step problem;
 	int listener = bare_listener(story_socket());
 
-	for (int way = 0; way < 4; way++) {
-		lane_start(l, way == 0 ? step_create(0, "x", BYTES, H_FIFO) :
+	for (int way = 0; way < 5; way++) {
+		const uint32_t version = way == 4 ? 0 : 77; /* an older one too */
+		char text[32];
+
+		lane_start(l, way == 0 || way == 4 ? step_create(0, "x", BYTES, H_FIFO) :
 			      way == 1 ? step_bind(0, "x") :
 			      way == 2 ? step_bind_timed(0, "x", TM_NONBLOCK) :
 					 step_bind_timed(0, "x", SECONDS(1000)));
-		play_newer(listener, 77);
+		play_newer(listener, version);
+		(void)snprintf(text, sizeof(text), "speaks protocol %u,", version);
 		EXPECT(-EPROTONOSUPPORT, lane_result(l));
 		problem = last_problem(l);
-		assert_non_null(strstr(problem.text, "77")); /* its version … */
-		assert_non_null(strstr(problem.text, " 1")); /* … and ours */
+		assert_non_null(strstr(problem.text, text)); /* its version … */
+		assert_non_null(strstr(problem.text, "this library speaks 1")); /* … and ours */
 		assert_non_null(strstr(problem.text, "9.8.7"));
 		assert_non_null(strstr(problem.text, story_socket()));
 	}
@@ -107,22 +111,29 @@ static void a_daemon_too_new(void)
 }
 
 /* The other way round: a client of another version is told the daemon's. */
-static void a_client_too_new(void)
+static void tell_version(uint32_t version, const char *line)
 {
 	struct raw r = RAW_NULL;
 	struct wire_hello *hello;
 	struct frame f;
 
-	log_allow("speaks another version");
-	heapd_start("");
 	EXPECT(0, raw_connect(&r));
 	hello = frame_init(&f, OP_HELLO, 0, 0, sizeof(*hello));
-	hello->version = WIRE_VERSION + 1;
+	hello->version = version;
 	EXPECT(STATUS_VERSION, raw_call(&r, &f));
 	assert_int_equal(WIRE_VERSION, FRAME_BODY(&f, struct wire_welcome)->version);
 	assert_int_equal(0, f.n_fds);
 	assert_true(raw_hung_up(r.call));
 	raw_close(&r);
+	UNTIL(log_has(line)); /* both, for people on the daemon's side */
+}
+
+static void a_client_too_new(void)
+{
+	log_allow("speaks another version");
+	heapd_start("");
+	tell_version(WIRE_VERSION + 1, "speaks another version of the protocol: 2, not 1");
+	tell_version(0, "speaks another version of the protocol: 0, not 1");
 }
 
 /* ---- something else behind the socket ---- */

@@ -3,8 +3,10 @@
  *
  * Whatever comes, the bad peer is dropped, or answered, and nobody else is harmed (healthy.h).
  */
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include "proto/codec.h"
 #include "tests/story/healthy.h"
 #include "tests/story/raw.h"
 #include "tests/story/steps.h"
@@ -64,7 +66,7 @@ static void wrong_frames(void)
 				h.length = UINT32_MAX - 15;
 			}
 			memcpy(bytes, &h, sizeof(h));
-			raw_send_bytes(socket ? r.event : r.call, bytes, n, NULL, 0);
+			(void)raw_send_bytes(socket ? r.event : r.call, bytes, n, NULL, 0);
 			raw_until_dropped(r.call);
 			raw_until_dropped(r.event);
 			raw_close(&r);
@@ -75,38 +77,12 @@ static void wrong_frames(void)
 		memset(bytes, 0, sizeof(bytes));
 		h = (struct wire_header){ .length = 13, .op = ops[i], .id = 99 };
 		memcpy(bytes, &h, sizeof(h));
-		raw_send_bytes(r.call, bytes, sizeof(h) + 13, NULL, 0);
+		(void)raw_send_bytes(r.call, bytes, sizeof(h) + 13, NULL, 0);
 		raw_until_dropped(r.call);
 		raw_close(&r);
 	}
 	assert_true(watch_stat().dropped >= healthy_dropped + 16 + ARRAY_SIZE(ops));
 	assert_true(log_has("dropped"));
-	healthy_end();
-}
-
-/* fds that nobody asked for: dropped, and the daemon does not keep them. */
-static void unasked_descriptors(void)
-{
-	int fds[8] = { STDERR_FILENO, STDERR_FILENO, STDERR_FILENO, STDERR_FILENO,
-		       STDERR_FILENO, STDERR_FILENO, STDERR_FILENO, STDERR_FILENO };
-	struct raw r = RAW_NULL;
-	uint8_t bytes[sizeof(struct wire_header) + 48];
-	struct wire_header h = { .length = 48, .op = OP_PING, .id = 5 };
-
-	healthy_begin();
-	for (unsigned n = 1; n <= 8; n++)
-		for (int honest = 0; honest < 2; honest++)
-			for (int socket = 0; socket < 2; socket++) {
-				raw_open(&r);
-				memset(bytes, 0, sizeof(bytes));
-				h.n_fds = honest ? (uint16_t)n : 0;
-				h.op = socket ? OP_RETURN : OP_PING;
-				memcpy(bytes, &h, sizeof(h));
-				raw_send_bytes(socket ? r.event : r.call, bytes, sizeof(bytes), fds,
-					       n);
-				raw_until_dropped(r.call);
-				raw_close(&r);
-			}
 	healthy_end();
 }
 
@@ -137,7 +113,7 @@ static void garbage(void)
 					  .id = 1 };
 		if (n >= sizeof(h) && next_random(&seed) % 8)
 			memcpy(bytes, &h, sizeof(h));
-		raw_send_bytes(r.event >= 0 && next_random(&seed) % 3 == 0 ? r.event : r.call,
+		(void)raw_send_bytes(r.event >= 0 && next_random(&seed) % 3 == 0 ? r.event : r.call,
 			       bytes, n, NULL, 0);
 		if (next_random(&seed) % 3 == 0)
 			raw_close(&r);
@@ -331,17 +307,188 @@ static void scribbled_over(void)
 	healthy_end();
 }
 
+/* ---- the file of an arena ---- */
+
+/*
+ * A writer throws pages of it away. That cannot be forbidden to who may map it for writing (docs/reliability.md): contents
+ * are zeros then, for all. The others neither crash nor wait, and what they write is there again.
+ */
+static void punched(void)
+{
+	struct lane *reader = lane_new();
+	struct raw r = RAW_NULL;
+	struct wire_bound bound;
+	void *p;
+	int fd;
+
+	healthy_begin();
+	raw_open(&r);
+	EXPECT(0, do_create(healthy_lane(), 1, "news", HEALTHY_BYTES, H_SHARED));
+	EXPECT(0, do_alloc(healthy_lane(), 1, 1, HEALTHY_BYTES, TM_NONBLOCK));
+	EXPECT(0, put_text(healthy_lane(), 1, 5000, "today"));
+	EXPECT(0, do_bind(reader, 0, "news"));
+	EXPECT(0, do_alloc(reader, 0, 0, 0, TM_NONBLOCK));
+	for (int i = 0; i < 2; i++) {
+		EXPECT(STATUS_OK, raw_bind(&r, i ? "news" : "pool", ACCESS_WRITE, &bound, &fd));
+		p = mmap(NULL, HEALTHY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		assert_ptr_not_equal(MAP_FAILED, p);
+		for (int k = 0; k < 50; k++) {
+			assert_int_equal(0, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, HEALTHY_BYTES));
+			assert_int_equal(0, madvise(p, HEALTHY_BYTES, MADV_REMOVE));
+		}
+		still_healthy();
+		assert_int_equal(0, munmap(p, HEALTHY_BYTES));
+		close_fd(&fd);
+	}
+	assert_string_equal("", get_text(reader, 0, 5000).text);
+	EXPECT(0, put_text(healthy_lane(), 1, 5000, "again"));
+	assert_string_equal("again", get_text(reader, 0, 5000).text);
+	raw_close(&r);
+	EXPECT(0, do_delete(healthy_lane(), 1));
+	EXPECT(0, do_unbind(healthy_lane(), 1));
+	actor_quit(reader->actor);
+	healthy_end();
+}
+
+/* Its size is sealed, and no other seal can be put on it: nobody takes a SIGBUS, and nobody's memory grows. */
+static void resized(void)
+{
+	struct raw r = RAW_NULL;
+	struct wire_bound bound;
+	int fd[2];
+
+	healthy_begin();
+	raw_open(&r);
+	EXPECT(STATUS_OK, raw_bind(&r, "pool", ACCESS_WRITE, &bound, &fd[0]));
+	fd[1] = dup(r.stats);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(-1, ftruncate(fd[i], 0));
+		assert_int_equal(-1, ftruncate(fd[i], INT64_C(1) << 40));
+		assert_int_equal(-1, fallocate(fd[i], FALLOC_FL_KEEP_SIZE, INT64_C(64) << 20, 1 << 20));
+		assert_int_equal(-1, fallocate(fd[i], 0, INT64_C(64) << 20, 1 << 20));
+		assert_int_equal(-1, fcntl(fd[i], F_ADD_SEALS, F_SEAL_WRITE));
+		assert_int_equal(-1, fcntl(fd[i], F_ADD_SEALS, F_SEAL_FUTURE_WRITE));
+	}
+	still_healthy();
+	close_fd(&fd[0]);
+	close_fd(&fd[1]);
+	raw_close(&r);
+	healthy_end();
+}
+
+/* ---- lies about each kind ---- */
+
+static uint64_t create_kind(struct raw *r, uint32_t kind, uint32_t *slot)
+{
+	struct frame f;
+	struct wire_create *create = frame_init(&f, OP_CREATE, 0, 0, sizeof(*create));
+	int status;
+
+	create->size = 16384;
+	create->kind = kind;
+	create->mode = kind == KIND_SEGMENT ? WIRE_MODE_SINGLE : 0;
+	create->perm = WIRE_PERM_DEFAULT;
+	create->gid = WIRE_GID_DEFAULT;
+	status = raw_call(r, &f);
+	if (status == STATUS_PARKED) {
+		EXPECT(0, raw_event(r, &f));
+		status = (int)f.header.status;
+	}
+	EXPECT(STATUS_OK, status);
+	frame_close_fds(&f);
+	*slot = FRAME_BODY(&f, struct wire_bound)->slot;
+	return FRAME_BODY(&f, struct wire_bound)->heap;
+}
+
+/* What a bystander is told of it: an answer that a client accepts. */
+static int look(struct raw *r, uint16_t op, uint64_t id, struct frame *f)
+{
+	const char *why = "";
+	struct wire_target *t = frame_init(f, op, 0, 0, sizeof(*t));
+	int status;
+
+	t->heap = id;
+	status = raw_call(r, f);
+	if (codec_check_answer(f, CODEC_CALL, &why) < 0)
+		print_error("%s: %s\n", op_text(op), why);
+	assert_int_equal(0, codec_check_answer(f, CODEC_CALL, NULL));
+	return status;
+}
+
+static void expect_bounded(struct raw *r, uint32_t kind, uint64_t id)
+{
+	struct frame f;
+	int status;
+
+	EXPECT(STATUS_OK, look(r, OP_INSPECT, id, &f));
+	assert_true(FRAME_BODY(&f, struct wire_entry)->used <= FRAME_BODY(&f, struct wire_entry)->usable);
+	assert_true(FRAME_BODY(&f, struct wire_entry)->high <= FRAME_BODY(&f, struct wire_entry)->usable);
+	EXPECT(STATUS_OK, look(r, OP_BINDINGS, id, &f));
+	assert_int_equal(1, FRAME_BODY(&f, struct wire_bindings)->n);
+	EXPECT(STATUS_OK, look(r, OP_WAITERS, id, &f));
+	EXPECT(STATUS_OK, look(r, OP_MAP, id, &f));
+	status = look(r, OP_DETAIL, id, &f); /* what cannot be true is STATUS_INVALID */
+	assert_true(status == STATUS_INVALID || (status == STATUS_OK && kind != KIND_HEAP && kind != KIND_SEGMENT));
+	assert_true(status || FRAME_BODY(&f, struct wire_detail)->n_used <= 16384);
+	EXPECT(STATUS_OK, look(r, OP_LIST, 0, &f));
+}
+
+static void fill_with_lies(void *page, size_t size, int way, uint64_t *seed)
+{
+	static const uint32_t edges[] = { 0, 1, 3, 16, 64, 4096, 16383, 16384, 16385, INT32_MAX, UINT32_MAX - 1, UINT32_MAX };
+	uint32_t *words = page;
+
+	if (way < 256) {
+		memset(page, way, size);
+		return;
+	}
+	for (size_t i = 0; i < size / sizeof(*words); i++)
+		words[i] = next_random(seed) % 2 ? next_random(seed) : edges[next_random(seed) % ARRAY_SIZE(edges)];
+}
+
+static void lies_of_every_kind(void)
+{
+	struct raw liar = RAW_NULL, root = RAW_NULL;
+	struct wire_stats *stats;
+	uint64_t seed = 99;
+
+	healthy_begin();
+	raw_open(&root);
+	raw_open(&liar);
+	stats = mmap(NULL, (size_t)liar.welcome.n_slots * sizeof(*stats), PROT_READ | PROT_WRITE, MAP_SHARED, liar.stats, 0);
+	assert_ptr_not_equal(MAP_FAILED, stats);
+	for (uint32_t kind = KIND_HEAP; kind < KIND_LAST; kind++) {
+		uint32_t slot;
+		uint64_t id = create_kind(&liar, kind, &slot);
+
+		for (int way = 0; way < 512; way += way < 256 ? 17 : 1) {
+			fill_with_lies(&stats[slot], sizeof(*stats), way, &seed);
+			expect_bounded(&root, kind, id);
+		}
+		/* and nothing at all where they should be */
+		assert_int_equal(0, madvise(stats, (size_t)liar.welcome.n_slots * sizeof(*stats), MADV_REMOVE));
+		expect_bounded(&root, kind, id);
+		still_healthy();
+	}
+	assert_int_equal(0, munmap(stats, (size_t)liar.welcome.n_slots * sizeof(*stats)));
+	raw_close(&liar);
+	raw_close(&root);
+	healthy_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STORY(wrong_frames),
-		STORY(unasked_descriptors),
 		STORY(garbage),
 		STORY(before_hello),
 		STORY(heaps_of_others),
 		STORY(false_statistics),
 		STORY(deaf_to_recalls),
 		STORY(scribbled_over),
+		STORY(punched),
+		STORY(resized),
+		STORY(lies_of_every_kind),
 	};
 
 	return cmocka_run_group_tests_name("hostile", tests, NULL, NULL);

@@ -1,10 +1,12 @@
 /*
- * it_points.c: a process is killed at each named point of the library (client/point.h), and nothing is lost
+ * it_points.c: a process is killed, or stopped for a while, at each named point of the library (client/point.h), and
+ * nothing is lost
  *
  * Two processes work one small heap as hard as they can: they allocate, wait, free, free each other's blocks, create, bind,
  * delete. One of them (the victim) kills itself when it comes to the point under test for the nth time. Afterwards
- * the survivor must be able to have every byte of the heap, no waiter may be left, and the daemon goes on. A
- * point that is never reached fails the test.
+ * the survivor must be able to have every byte of the heap, no waiter may be left, and the daemon goes on. Stopped instead of
+ * killed (SIGSTOP, as by a debugger), it must not keep the survivor from going on, and goes on itself with all that it
+ * had. A point that is never reached fails the test.
  *
  * This test links the library's test build; its processes never touch the shared one.
  */
@@ -29,16 +31,17 @@ struct stage {
 	_Atomic size_t gift[GIFTS]; /* offset + 1; 0: none */
 	atomic_bool stop;
 	atomic_bool ready;
+	_Atomic uint32_t steps; /* of the survivor */
 };
 
 static struct stage *stage;
-static int kill_at = -1, kill_pass;
+static int kill_at = -1, kill_pass, kill_by = SIGKILL;
 static _Atomic int passes;
 
 void point_reached(enum point p)
 {
 	if ((int)p == kill_at && atomic_fetch_add(&passes, 1) == kill_pass)
-		(void)raise(SIGKILL);
+		(void)raise(kill_by);
 }
 
 static const char *const names[] = {
@@ -113,9 +116,22 @@ static void step(struct worker *w)
 
 static void *worker_main(void *arg)
 {
-	while (!atomic_load(&stage->stop))
+	const struct worker *w = arg;
+
+	while (!atomic_load(&stage->stop)) {
 		step(arg);
+		atomic_fetch_add(&stage->steps, w->gives); /* only survivors give */
+	}
 	return NULL;
+}
+
+static void free_held(struct worker *w)
+{
+	for (size_t i = 0; i < HELD; i++) {
+		if (w->held[i])
+			sane(rt_heap_free(&w->heap, w->held[i]), "last free");
+		w->held[i] = NULL;
+	}
 }
 
 /* Heaps come and go, binds wait in vain. */
@@ -151,8 +167,15 @@ static void victim(enum point p, int pass)
 		(void)pthread_create(&thread[i], NULL, worker_main, &w[i]);
 	}
 	(void)pthread_create(&thread[2], NULL, life_main, NULL);
-	(void)sleep(20 * STORY_FACTOR);
-	_exit(1); /* the point was not reached */
+	if (kill_by == SIGKILL) {
+		(void)sleep(20 * STORY_FACTOR);
+		_exit(1); /* the point was not reached */
+	}
+	for (size_t i = 0; i < 3; i++)
+		(void)pthread_join(thread[i], NULL);
+	for (size_t i = 0; i < 2; i++)
+		free_held(&w[i]);
+	_exit(0);
 }
 
 /* What the victim was given: it may have freed it before it died, and then it may be one of ours again. */
@@ -224,12 +247,8 @@ static void survivor(void)
 	for (size_t i = 0; i < 2; i++)
 		(void)pthread_join(thread[i], NULL);
 	sweep_gifts(w, 2);
-	for (size_t i = 0; i < 2 * HELD; i++) {
-		void *p = w[i / HELD].held[i % HELD];
-
-		if (p)
-			sane(rt_heap_free(&w[0].heap, p), "last free");
-	}
+	for (size_t i = 0; i < 2; i++)
+		free_held(&w[i]);
 	all_is_there(&w[0].heap);
 	delete_leftover();
 	sane(rt_heap_delete(&w[0].heap), "delete");
@@ -268,9 +287,58 @@ static void killed_at_every_point(void)
 	heapd_start(PATIENT);
 	fds = heapd_fds();
 	for (int pass = 0; pass < 3; pass++)
-		for (int p = 0; p < POINT_COUNT; p++)
+		for (int p = 0; p < (int)ARRAY_SIZE(names); p++)
 			die_at((enum point)p, pass * pass * 2); /* the 1st, 3rd, 9th time */
 	UNTIL(heapd_fds() <= fds + 1); /* the last victim may have left "brief" */
+	heapd_stop();
+}
+
+static void stop_at(enum point p)
+{
+	uint32_t steps;
+	pid_t stopped, living;
+	int status;
+
+	stage = mmap(NULL, sizeof(*stage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(stage != MAP_FAILED);
+	living = fork();
+	if (living == 0)
+		survivor();
+	stopped = fork();
+	if (stopped == 0)
+		victim(p, 2);
+	assert_int_equal(waitpid(stopped, &status, WUNTRACED), stopped);
+	if (!WIFSTOPPED(status))
+		print_error("point %s: the victim ended with status %x\n", names[p], status);
+	assert_true(WIFSTOPPED(status));
+	/* each of them may wait for a thread that is stopped, and gives up */
+	steps = atomic_load(&stage->steps);
+	UNTIL(atomic_load(&stage->steps) - steps > 40);
+	assert_int_equal(kill(stopped, SIGCONT), 0);
+	steps = atomic_load(&stage->steps);
+	UNTIL(atomic_load(&stage->steps) - steps > 40);
+	atomic_store(&stage->stop, true);
+	assert_int_equal(waitpid(stopped, &status, 0), stopped);
+	if (status)
+		print_error("point %s: the victim ended with status %x\n", names[p], status);
+	assert_int_equal(status, 0);
+	assert_int_equal(waitpid(living, &status, 0), living);
+	if (status)
+		print_error("point %s: the survivor ended with status %x\n", names[p], status);
+	assert_int_equal(status, 0);
+	assert_int_equal(munmap(stage, sizeof(*stage)), 0);
+}
+
+static void stopped_at_every_point(void)
+{
+	size_t fds;
+
+	heapd_start(""); /* with the recall bound that it has */
+	fds = heapd_fds();
+	kill_by = SIGSTOP;
+	for (int p = 0; p < (int)ARRAY_SIZE(names); p++)
+		stop_at((enum point)p);
+	UNTIL(heapd_fds() <= fds + 1);
 	heapd_stop();
 }
 
@@ -278,6 +346,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STORY(killed_at_every_point),
+		STORY(stopped_at_every_point),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,11 +88,11 @@ bool raw_hung_up(int fd)
 	return r == -ECONNRESET || r == -EPIPE;
 }
 
-void raw_send_bytes(int fd, const void *bytes, size_t n, const int *fds, unsigned n_fds)
+int raw_send_bytes(int fd, const void *bytes, size_t n, const int *fds, unsigned n_fds)
 {
 	union {
 		struct cmsghdr align_;
-		char bytes[CMSG_SPACE(8 * sizeof(int))];
+		char bytes[CMSG_SPACE(RAW_FDS_MAX * sizeof(int))];
 	} control;
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = n };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
@@ -109,7 +109,7 @@ void raw_send_bytes(int fd, const void *bytes, size_t n, const int *fds, unsigne
 		c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
 		memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
 	}
-	(void)!sendmsg(fd, &m, MSG_NOSIGNAL);
+	return sendmsg(fd, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
 void raw_until_dropped(int fd)

@@ -33,8 +33,9 @@ bool raw_hung_up(int fd);
 /* Reads whatever comes until the daemon has closed that socket. */
 void raw_until_dropped(int fd);
 
-/* One packet as it is, with fds; errors do not matter. */
-void raw_send_bytes(int fd, const void *bytes, size_t n, const int *fds, unsigned n_fds);
+/* One packet as it is, with at most RAW_FDS_MAX fds. 0 or -errno: mostly it does not matter which. */
+#define RAW_FDS_MAX 253 /* the kernel's limit */
+int raw_send_bytes(int fd, const void *bytes, size_t n, const int *fds, unsigned n_fds);
 
 /* Common requests. The status of the reply (PARKED is followed to its event), or -errno. */
 int raw_create(struct raw *r, const char *name, uint64_t size, uint32_t mode,

@@ -244,6 +244,11 @@ struct step step_alloc(int heap, int slot, size_t size, RTIME timeout)
 	};
 }
 
+struct step step_free(int heap, int slot)
+{
+	return (struct step){ .run = run_free, .heap = heap, .slot = slot };
+}
+
 struct step step_alloc_until(int heap, int slot, size_t size, uint64_t abs_ns)
 {
 	return (struct step){

@@ -18,6 +18,7 @@ struct step step_create(int heap, const char *name, size_t size, int mode);
 struct step step_bind(int heap, const char *name);
 struct step step_bind_timed(int heap, const char *name, RTIME timeout);
 struct step step_alloc(int heap, int slot, size_t size, RTIME timeout);
+struct step step_free(int heap, int slot);
 struct step step_alloc_until(int heap, int slot, size_t size, uint64_t abs_ns);
 
 int do_create(struct lane *l, int heap, const char *name, size_t size, int mode);

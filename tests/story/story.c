@@ -183,18 +183,13 @@ bool log_has(const char *text)
 /* ---- heapd ---- */
 
 /* In the forked child: becomes heapd. */
-static void heapd_exec(int log, rlim_t nofile)
+static void heapd_exec(int log, int (*prepare)(void))
 {
 	const char *exe = getenv("HEAPD");
 	struct stat st;
 	char journal[64];
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (nofile) {
-		struct rlimit limit = { nofile, nofile };
-
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
 	(void)fstat(log, &st);
 	(void)snprintf(journal, sizeof(journal), "%ju:%ju", (uintmax_t)st.st_dev,
 		       (uintmax_t)st.st_ino);
@@ -202,6 +197,10 @@ static void heapd_exec(int log, rlim_t nofile)
 	(void)unsetenv("NOTIFY_SOCKET");
 	(void)dup2(log, STDERR_FILENO);
 	(void)dup2(log, STDOUT_FILENO);
+	if (prepare && prepare() < 0) {
+		(void)dprintf(STDERR_FILENO, "<2>heapd could not be prepared: %s\n", strerror(errno));
+		_exit(126);
+	}
 	(void)execl(exe ? exe : "heapd", "heapd", "--config", story.config, "--socket",
 		    story.socket, (char *)NULL);
 	(void)dprintf(STDERR_FILENO, "<2>exec %s: %s\n", exe ? exe : "heapd", strerror(errno));
@@ -232,7 +231,7 @@ static bool heapd_ended(int flags)
 	return true;
 }
 
-void heapd_start_limited(const char *config, rlim_t nofile)
+void heapd_start_prepared(const char *config, int (*prepare)(void))
 {
 	FILE *f = fopen(story.config, "we");
 	_cleanup_fd_ int log = open(story.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -247,7 +246,7 @@ void heapd_start_limited(const char *config, rlim_t nofile)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0)
-		heapd_exec(log, nofile);
+		heapd_exec(log, prepare);
 	story.heapd = pid;
 	while (!heapd_answers()) {
 		if (heapd_ended(WNOHANG)) {
@@ -258,9 +257,24 @@ void heapd_start_limited(const char *config, rlim_t nofile)
 	}
 }
 
+static rlim_t limit_of_files;
+
+static int limit_files(void)
+{
+	struct rlimit limit = { limit_of_files, limit_of_files };
+
+	return setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void heapd_start_limited(const char *config, rlim_t nofile)
+{
+	limit_of_files = nofile;
+	heapd_start_prepared(config, limit_files);
+}
+
 void heapd_start(const char *config)
 {
-	heapd_start_limited(config, 0);
+	heapd_start_prepared(config, NULL);
 }
 
 pid_t heapd_pid(void)

@@ -75,6 +75,8 @@ void story_needs_root(void); /* skips when not root */
  * it does not. */
 void heapd_start(const char *config);
 void heapd_start_limited(const char *config, rlim_t nofile); /* with that many descriptors */
+/* prepare runs in the process that becomes heapd; 0, or -1 and errno. */
+void heapd_start_prepared(const char *config, int (*prepare)(void));
 pid_t heapd_pid(void);    /* 0: none runs */
 void heapd_stop(void);    /* SIGTERM; checks exit status and log */
 void heapd_kill(void);    /* SIGKILL; the log is not checked for its end */

@@ -21,38 +21,14 @@
 #ifndef HEAPCLIENT_COMPAT_ALCHEMY_HEAP_H
 #define HEAPCLIENT_COMPAT_ALCHEMY_HEAP_H
 
-#include <heapclient/rt_heap.h>
-
-#if defined(__STRICT_ANSI__) && !defined(_POSIX_C_SOURCE) && !defined(__cplusplus) && \
-	!(defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L)
-#error "<alchemy/heap.h> needs struct timespec: -D_GNU_SOURCE, as Xenomai has it, or -std=gnu.."
-#endif
+#include <xenomai/heap_timed.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#ifndef RT_TIME_INFINITE
-#define RT_TIME_INFINITE TM_INFINITE
-#define RT_TIME_NONBLOCK TM_NONBLOCK
-#endif
-
-/* What fits in RT_HEAP_INFO's name, the final 0 included. Here it is 64; there it was 32. */
-#ifndef XNOBJECT_NAME_LEN
-#define XNOBJECT_NAME_LEN 64
-#endif
-
-/* Errors are those of rt_heap_alloc_until in rt_heap.h, and -EWOULDBLOCK for {0, 0}. */
-static __inline__ int rt_heap_alloc_timed(RT_HEAP *heap, size_t size,
-					  const struct timespec *abs_timeout, void **blockp)
-{
-	if (abs_timeout && abs_timeout->tv_sec == 0 && abs_timeout->tv_nsec == 0)
-		return rt_heap_alloc(heap, size, TM_NONBLOCK, blockp);
-	return rt_heap_alloc_until(heap, size, abs_timeout, blockp);
-}
-
-/* The same with nanoseconds. Errors are those of rt_heap_alloc_until in rt_heap.h, and -EWOULDBLOCK
- * for TM_NONBLOCK. */
+/* rt_heap_alloc_timed with nanoseconds. Errors are those of rt_heap_alloc_until in rt_heap.h, and
+ * -EWOULDBLOCK for TM_NONBLOCK. */
 static __inline__ int heapclient_alchemy_alloc_until_(RT_HEAP *heap, size_t size, RTIME timeout,
 						      void **blockp)
 {
@@ -65,8 +41,6 @@ static __inline__ int heapclient_alchemy_alloc_until_(RT_HEAP *heap, size_t size
 	return rt_heap_alloc_until(heap, size, &ts, blockp);
 }
 #define rt_heap_alloc_until heapclient_alchemy_alloc_until_
-
-#define rt_heap_bind rt_heap_bind_timed
 
 #ifdef __cplusplus
 }
