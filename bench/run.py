@@ -60,27 +60,38 @@ def turn(stores, round_):
     return stores[at:] + stores[:at]
 
 
-def play_round(bench, plan, round_, results):
+def play_round(bench, plan, round_, results, failed):
+    """failed: {(cell, store): what was wrong}; what failed once is not tried again, and has no figure at all."""
     for cell in plan:
-        if not cell.stores:
-            results.setdefault(cell.name, {}).setdefault('heap-bench', []).append(bench.measurement(cell))
-            continue
-        for store in turn(cell.stores, round_):
-            if not bench.has(store):
+        found = results.setdefault(cell.name, {})
+        for store in turn(cell.stores or ('heap-bench',), round_):
+            if (cell.name, store) in failed or (cell.stores and not bench.has(store)):
                 continue
-            sample = bench.sample(cell, store)
+            try:
+                sample = bench.sample(cell, store) if cell.stores else bench.measurement(cell)
+            except Failed as e:
+                note(f'{cell.name}: {e}')
+                failed[cell.name, store] = str(e)
+                found.pop(store, None)
+                continue
             if sample is not None:
-                results.setdefault(cell.name, {}).setdefault(store, []).append(sample)
+                found.setdefault(store, []).append(sample)
 
 
-def count(bench, plan, counter, pairs, results):
+def count(bench, plan, counter, pairs, results, failed):
     """Instructions of what grows: they do not depend on the load, so once is enough."""
     for cell in plan:
         store = cell.stores[0] if cell.grows else None
-        if store in results.get(cell.name, {}):
+        if store not in results[cell.name]:
+            continue
+        try:
             n = counter.per_pair(bench.command(cell, store), pairs)
-            for sample in results[cell.name][store]:
-                sample['instructions'] = n
+        except Failed as e:
+            note(f'{cell.name}, instructions: {e}')
+            failed[cell.name, 'instructions'] = str(e)
+            continue
+        for sample in results[cell.name][store]:
+            sample['instructions'] = n
 
 
 def in_order(plan, results):
@@ -110,8 +121,10 @@ def publish(output, docs):
     shutil.copy(output / 'performance.md', docs / 'performance.md')
 
 
-def why_not_published(a, s):
+def why_not_published(a, s, failed):
     """None: it may be."""
+    if failed:
+        return f'{len(failed)} failed'
     if a.scale != 'full' or a.groups or s['machine']['processes'] < FULL.processes:
         return 'only a full run is for docs/'
     if max(s['machine']['busy']) > machine.QUIET:
@@ -128,7 +141,7 @@ def main():
     source, output = Path(__file__).resolve().parent.parent, Path(a.output)
     output.mkdir(parents=True, exist_ok=True)
     bench = Bench(a.build, output, machine.other_cpu())
-    facts, plan, results = machine.facts(source), wanted(a, scale), {}
+    facts, plan, results, failed = machine.facts(source), wanted(a, scale), {}, {}
     look = 0.05 if a.scale == 'smoke' else 2
     quiet = [machine.busy(look)]
     if quiet[0] > machine.QUIET:
@@ -137,12 +150,12 @@ def main():
     if missing:
         note(f'not here: {" ".join(missing)} (scripts/deps bench)')
     for round_ in range(processes):
-        play_round(bench, plan, round_, results)
+        play_round(bench, plan, round_, results, failed)
         quiet.append(machine.busy(look))
         note(f'round {round_ + 1} of {processes}')
     counter = Instructions(a.count and any(c.grows for c in plan))
     if counter.how:
-        count(bench, plan, counter, scale.counted, results)
+        count(bench, plan, counter, scale.counted, results, failed)
     in_order(plan, results)
     facts |= {'busy': [round(q, 3) for q in quiet], 'processes': processes, 'counted': counter.how,
               'rt': a.rt and all(s['rt'] for c in plan if c.work == 'latency'
@@ -150,15 +163,16 @@ def main():
     s = summary(plan, results, facts, os.environ.get('BENCH_COMMAND', 'scripts/bench'))
     write(output, s, results)
     print(terminal(s))
-    reason = why_not_published(a, s)
+    reason = why_not_published(a, s, failed)
     if reason is None:
         publish(output, source / 'docs')
     note(f'all of it is in {output}' + (f' ({reason})' if reason else ' and in docs/performance.md'))
+    return 1 if failed else 0
 
 
 if __name__ == '__main__':
     try:
-        main()
+        sys.exit(main())
     except Failed as e:
         sys.exit(f'bench: {e}')
     except KeyboardInterrupt:

@@ -1,8 +1,8 @@
 """take.py: runs the processes of the bench, one at a time, and takes what they print
 
-Every process is of its own: no two stores meet, and none inherits another's memory. A process that fails ends the
-bench: a figure that is missing must not look like one that is not wanted. What a store cannot do (exit status
-77) is left out.
+Every process is of its own: no two stores meet, and none inherits another's memory. A process that fails raises
+Failed: a figure that is missing must not look like one that is not wanted. What a store cannot do (exit status 77) is
+left out.
 
 Not here: what to run (cells.py) and in which order (run.py).
 """

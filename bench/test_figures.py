@@ -6,6 +6,7 @@ from cells import FULL, GROUPS, QUICK, SMOKE, cells, human
 from figures import Bar, bars, flatness, growth, middle, percentile, ratio
 from page import number, terminal, summary, verdict
 from plots import tail
+from run import play_round
 from take import Failed, output
 
 HISTOGRAM = {'count': 1000, 'max_ns': 950.0, 'bins': [[10.0, 500], [20.0, 490], [100.0, 9], [950.0, 1]]}
@@ -104,6 +105,40 @@ class Summaries(unittest.TestCase):
         text = terminal(s)
         self.assertIn('7.50', text)
         self.assertNotIn('tcmalloc', text)
+
+
+class Broken:
+    """A bench whose tcmalloc works once."""
+
+    def __init__(self):
+        self.asked = []
+
+    def has(self, store):
+        return store != 'boost'
+
+    def sample(self, cell, store):
+        self.asked.append(store)
+        if store == 'tcmalloc' and self.asked.count(store) > 1:
+            raise Failed('oh no')
+        return samples(len(self.asked))[0]
+
+
+class Rounds(unittest.TestCase):
+    def test_stores_take_turns(self):
+        plan, bench, results = [c for c in cells(SMOKE) if c.name == 'pair 64 x1'], Broken(), {}
+        for round_ in range(2):
+            play_round(bench, plan, round_, results, {('pair 64 x1', 'tcmalloc'): 'no'})
+        self.assertEqual(bench.asked, ['rt_heap', 'glibc', 'jemalloc', 'mimalloc',
+                                       'glibc', 'jemalloc', 'mimalloc', 'rt_heap'])
+
+    def test_what_failed_has_no_figure(self):
+        plan, bench, results, failed = [c for c in cells(SMOKE) if c.name == 'pair 64 x1'], Broken(), {}, {}
+        for round_ in range(3):
+            play_round(bench, plan, round_, results, failed)
+        self.assertEqual(failed, {('pair 64 x1', 'tcmalloc'): 'oh no'})
+        self.assertEqual({s: len(v) for s, v in results['pair 64 x1'].items()},
+                         {'rt_heap': 3, 'glibc': 3, 'jemalloc': 3, 'mimalloc': 3})
+        self.assertEqual(bench.asked.count('tcmalloc'), 2)
 
 
 class Processes(unittest.TestCase):
