@@ -48,5 +48,6 @@ void bench_bind(int argc, char **argv);
 void bench_handoff(int argc, char **argv);
 void bench_scale(int argc, char **argv);
 void bench_commit(int argc, char **argv);
+void bench_hostile(int argc, char **argv);
 
 #endif

@@ -7,7 +7,8 @@
  *
  * Steps of ALLOCATE and POPULATE go to the ring, if there is one; MAP and all others to a worker
  * thread. Disposal has a thread of its own: closing the last descriptor of 8 GiB takes half a
- * second. The ring may be refused late (a seccomp filter, a kernel setting): a step that fails with
+ * second. While it is far behind no job goes on: who makes heaps faster than they can be thrown away
+ * waits, and what is thrown away and not gone yet is bounded. The ring may be refused late (a seccomp filter, a kernel setting): a step that fails with
  * an error that may mean so is run again by the worker. If it goes well there, the ring is done
  * for.
  *
@@ -62,6 +63,7 @@ struct committer {
 	TAILQ_HEAD(, task) queue;
 	LIST_HEAD(, task) tasks;
 	unsigned n_tasks, in_flight;
+	unsigned n_disposals; /* under way */
 	bool told_unlocked;
 	bool closing; /* committer_drain: no new jobs */
 };
@@ -70,23 +72,34 @@ static void pump(struct committer *c);
 
 /* ---- disposal ---- */
 
+struct disposal {
+	struct step step;
+	struct committer *committer;
+};
+
 static void disposed(struct step *s)
 {
-	free(s);
+	struct disposal *d = container_of(s, struct disposal, step);
+	struct committer *c = d->committer;
+
+	free(d);
+	c->n_disposals--;
+	pump(c);
 }
 
 static void dispose(struct committer *c, int fd, void *map, uint64_t size)
 {
 	struct step now = { .kind = STEP_DISPOSE, .fd = fd, .map = map, .length = size };
-	struct step *s = malloc(sizeof(*s));
+	struct disposal *d = malloc(sizeof(*d));
 
-	if (!s) {
+	if (!d) {
 		(void)step_run(&now); /* better to block than to leak */
 		return;
 	}
-	*s = now;
-	s->done = disposed;
-	worker_push(c->disposer, s);
+	*d = (struct disposal){ .step = now, .committer = c };
+	d->step.done = disposed;
+	c->n_disposals++;
+	worker_push(c->disposer, &d->step);
 }
 
 void commit_dispose(struct committer *c, int fd, void *map, uint64_t size)
@@ -297,7 +310,7 @@ static void pump(struct committer *c)
 {
 	struct task *t;
 
-	while (c->in_flight < WIDTH && (t = TAILQ_FIRST(&c->queue))) {
+	while (c->in_flight < WIDTH && c->n_disposals <= COMMIT_DISPOSALS_MAX && (t = TAILQ_FIRST(&c->queue))) {
 		TAILQ_REMOVE(&c->queue, t, link);
 		task_prepare(t);
 		task_submit(t);

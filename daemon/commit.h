@@ -69,6 +69,7 @@ void commit_cancel(struct committer *c, struct commit_job *job);
  * Unmaps map (may be NULL) and closes fd (may be -1), some time soon. Ours from here, whatever
  * happens.
  */
+#define COMMIT_DISPOSALS_MAX 256 /* while there are more, commits wait */
 void commit_dispose(struct committer *c, int fd, void *map, uint64_t size);
 
 /* Closes a device's descriptor, before any that is asked for later is opened. Ours from here. */

@@ -53,6 +53,7 @@ static struct {
 	unsigned step_after;    /* after so many */
 	unsigned n_interrupted; /* so many steps end with -EINTR first */
 	unsigned n_ring, n_steps;
+	_Atomic bool disposes_nothing; /* for now: disposal waits */
 	struct loop *loop;
 } kernel;
 
@@ -101,6 +102,8 @@ int __wrap_ring_push(struct ring *r, struct step *s)
 
 int __wrap_step_run(struct step *s)
 {
+	while (s->kind == STEP_DISPOSE && kernel.disposes_nothing)
+		(void)usleep(200);
 	if (s->kind == STEP_UNMAP || s->kind == STEP_DISPOSE)
 		return __real_step_run(s);
 	kernel.n_steps++;
@@ -495,6 +498,34 @@ static void test_dispose(void **state)
 	assert_int_equal(0, committer_new(&w->committer, w->loop, false));
 }
 
+/* Nobody makes arenas faster than they are disposed of. */
+static void test_disposal_is_behind(void **state)
+{
+	struct world *w = *state;
+	struct item *it;
+
+	kernel.disposes_nothing = true;
+	for (int i = 0; i <= COMMIT_DISPOSALS_MAX; i++)
+		commit_dispose(w->committer, memfd_create("test", MFD_CLOEXEC), NULL, HW_PAGE_SIZE);
+	it = start(w, 0, MIB, false);
+	linger(w);
+	assert_int_equal(0, it->n_done);
+	assert_int_equal(0, kernel.n_ring + kernel.n_steps);
+	kernel.disposes_nothing = false;
+	run_until(w, 1);
+	assert_int_equal(0, it->result);
+
+	/* and who is cancelled meanwhile, or at the end, ends */
+	kernel.disposes_nothing = true;
+	for (int i = 0; i <= COMMIT_DISPOSALS_MAX; i++)
+		commit_dispose(w->committer, memfd_create("test", MFD_CLOEXEC), NULL, HW_PAGE_SIZE);
+	it = start(w, 1, MIB, false);
+	committer_drain(w->committer);
+	assert_int_equal(1, it->n_done);
+	assert_int_equal(-ECANCELED, it->result);
+	kernel.disposes_nothing = false;
+}
+
 /*
  * Jobs that start jobs and end others, a few hundred of them, with random sizes and cancellations.
  */
@@ -763,6 +794,7 @@ int main(void)
 		BOTH(test_interrupted),
 		cmocka_unit_test_setup_teardown(test_ring_refused_late, setup_ring, teardown),
 		BOTH(test_dispose),
+		BOTH(test_disposal_is_behind),
 		BOTH(test_many),
 		cmocka_unit_test(test_memlock_0),
 		cmocka_unit_test(test_memlock_small),

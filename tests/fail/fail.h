@@ -19,7 +19,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Function and errno; what has two plausible errors has two rows. Names are the linker's (64-bit offsets). */
+/*
+ * Function and errno; what has two plausible errors has two rows. EINVAL and ENOPROTOOPT are an older kernel's, which
+ * does not know what it is asked for. Names are the linker's (64-bit offsets).
+ */
 #define FAIL_COMMON(X) \
 	X(malloc, ENOMEM) \
 	X(calloc, ENOMEM) \
@@ -32,11 +35,13 @@
 	X(mmap64, ENOMEM) \
 	X(madvise, ENOMEM) \
 	X(madvise, EFAULT) \
+	X(madvise, EINVAL) \
 	X(mlock, ENOMEM) \
 	X(mlock2, ENOMEM) \
 	X(fallocate64, ENOSPC) \
 	X(memfd_create, EMFILE) \
 	X(memfd_create, ENFILE) \
+	X(memfd_create, EINVAL) \
 	X(ftruncate64, ENOMEM) \
 	X(fchmod, EIO) \
 	X(fcntl64, EMFILE) \
@@ -50,6 +55,7 @@
 	X(accept4, ENOBUFS) \
 	X(getsockopt, ENOBUFS) \
 	X(getsockopt, EMFILE) \
+	X(getsockopt, ENOPROTOOPT) \
 	X(setsockopt, ENOMEM) \
 	X(connect, ENOMEM) \
 	X(send, ENOBUFS) \
@@ -103,6 +109,13 @@ void fail_arm(pid_t pid, const struct fail_row *row, uint64_t nth, bool lasting)
 
 /* For a process to come: the first one that runs a program (fail_begin) is the plan's. */
 void fail_arm_next(const struct fail_row *row, uint64_t nth, bool lasting);
+
+/*
+ * Up to which call of a function it makes sense to go: FAIL_CALLS_MAX, which is never reached, or, for one that waits
+ * and so is called more often by a slower machine, the first ones.
+ */
+#define FAIL_CALLS_MAX 3000
+uint64_t fail_calls(const struct fail_row *row);
 
 /* Of how many calls one is tried: $FAIL_STRIDE, or what the test says. */
 uint64_t fail_stride(uint64_t usual);

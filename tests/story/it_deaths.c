@@ -295,11 +295,12 @@ static void victim(uint64_t seed, int point, int pass)
 /* ---- a survivor ---- */
 
 static _Atomic int playing;
+static atomic_bool allowed; /* by the main thread, that looks at what the others have when it is not */
 
 static bool may_play(void)
 {
 	atomic_fetch_add(&playing, 1);
-	if (atomic_load(&stage->phase) % N_PHASES == PLAY)
+	if (atomic_load(&allowed))
 		return true;
 	atomic_fetch_sub(&playing, 1);
 	(void)usleep(200);
@@ -423,12 +424,14 @@ static void survivor(unsigned which)
 	others_begin(&o);
 	(void)pthread_create(&thread, NULL, survivor_works, &w[1]);
 	(void)pthread_create(&thread, NULL, survivor_works, &w[2]);
+	atomic_store(&allowed, true);
 	for (;; last = phase, atomic_store(&stage->done[which], phase)) {
 		while ((phase = atomic_load(&stage->phase)) == last) {
 			if (phase % N_PHASES == PLAY)
 				others_move(&w[0], &o);
 			(void)usleep(200);
 		}
+		atomic_store(&allowed, phase % N_PHASES == PLAY);
 		while (phase % N_PHASES != PLAY && atomic_load(&playing) > 0)
 			(void)usleep(100);
 		switch (phase % N_PHASES) {

@@ -20,6 +20,7 @@
 
 #include "client/point.h"
 #include "heapclient/rt_heap.h"
+#include "raw.h"
 
 #define PAGES 32
 #define HELD 24
@@ -30,6 +31,7 @@
 struct stage {
 	_Atomic size_t gift[GIFTS]; /* offset + 1; 0: none */
 	atomic_bool stop;
+	atomic_bool victim_gone; /* what it has sent is at the daemon, or never will be */
 	atomic_bool ready;
 	_Atomic uint32_t steps; /* of the survivor */
 };
@@ -178,6 +180,17 @@ static void victim(enum point p, int pass)
 	_exit(0);
 }
 
+/* Waits until the victim has gone, and what it freed of ours is freed: the end of a creation comes behind that. */
+static void settle(void)
+{
+	RT_HEAP local;
+
+	while (!atomic_load(&stage->victim_gone))
+		(void)usleep(1000);
+	sane(rt_heap_create(&local, NULL, 4096, H_FIFO), "create");
+	sane(rt_heap_unbind(&local), "unbind");
+}
+
 /* What the victim was given: it may have freed it before it died, and then it may be one of ours again. */
 static void sweep_gifts(struct worker *w, size_t n)
 {
@@ -246,6 +259,7 @@ static void survivor(void)
 	atomic_store(&stage->ready, true);
 	for (size_t i = 0; i < 2; i++)
 		(void)pthread_join(thread[i], NULL);
+	settle();
 	sweep_gifts(w, 2);
 	for (size_t i = 0; i < 2; i++)
 		free_held(&w[i]);
@@ -269,6 +283,8 @@ static void die_at(enum point p, int pass)
 	if (dying == 0)
 		victim(p, pass);
 	assert_int_equal(waitpid(dying, &status, 0), dying);
+	UNTIL(watch_stat().sessions <= 2); /* the survivor's, ours */
+	atomic_store(&stage->victim_gone, true);
 	atomic_store(&stage->stop, true);
 	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
 		print_error("point %s: the victim ended with status %x\n", names[p], status);
@@ -285,6 +301,7 @@ static void killed_at_every_point(void)
 	size_t fds;
 
 	heapd_start(PATIENT);
+	UNTIL(watch_stat().sessions == 1); /* ours, which stays */
 	fds = heapd_fds();
 	for (int pass = 0; pass < 3; pass++)
 		for (int p = 0; p < (int)ARRAY_SIZE(names); p++)
@@ -319,6 +336,8 @@ static void stop_at(enum point p)
 	UNTIL(atomic_load(&stage->steps) - steps > 40);
 	atomic_store(&stage->stop, true);
 	assert_int_equal(waitpid(stopped, &status, 0), stopped);
+	UNTIL(watch_stat().sessions <= 2);
+	atomic_store(&stage->victim_gone, true);
 	if (status)
 		print_error("point %s: the victim ended with status %x\n", names[p], status);
 	assert_int_equal(status, 0);
@@ -334,6 +353,7 @@ static void stopped_at_every_point(void)
 	size_t fds;
 
 	heapd_start(""); /* with the recall bound that it has */
+	UNTIL(watch_stat().sessions == 1);
 	fds = heapd_fds();
 	kill_by = SIGSTOP;
 	for (int p = 0; p < (int)ARRAY_SIZE(names); p++)
