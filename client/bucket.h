@@ -136,6 +136,14 @@ uint32_t bucket_free_hw(const struct bucket_heap *h);
 size_t bucket_reclaim(struct bucket_heap *h, uint32_t want, uint32_t max_pages,
 		      struct wire_run *runs, size_t max_runs);
 
+/*
+ * The hardware pages that are in the heap: runs in their order, at most max. *from is 0 first, and then what it has been set
+ * to: where to go on; UINT32_MAX: that was all. Looks at some BUCKET_HELD_STEPS runs of the page table at most, so the end
+ * of one call may touch the begin of the next. Returns the number of runs written. Pre: max > 0.
+ */
+#define BUCKET_HELD_STEPS 4096
+size_t bucket_held(const struct bucket_heap *h, uint32_t *from, struct wire_run *runs, size_t max);
+
 /* 0, or -EUCLEAN. Walks everything: for tests and audits. */
 int bucket_check(const struct bucket_heap *h);
 

@@ -160,3 +160,32 @@ size_t bucket_reclaim(struct bucket_heap *h, uint32_t want, uint32_t max_pages,
 	}
 	return n_runs;
 }
+
+/*
+ * Small pages: a run may begin in the middle of a hardware page that another one has told of already. So it goes on by
+ * runs, and stops where a hardware page ends.
+ */
+size_t bucket_held(const struct bucket_heap *h, uint32_t *from, struct wire_run *runs, size_t max)
+{
+	uint32_t shift = hw_shift(h), inside = (1u << shift) - 1, next = *from;
+	size_t n = 0;
+
+	for (int steps = 0; next != UINT32_MAX && (steps < BUCKET_HELD_STEPS || (next & inside)); steps++) {
+		uint32_t run = pages_next_run(&h->pages, next), first = run >> shift, last;
+
+		if (run == PAGE_NONE) {
+			next = UINT32_MAX;
+			break;
+		}
+		last = (run + page_at(h, run)->n - 1) >> shift;
+		if (n && first <= runs[n - 1].first + runs[n - 1].n)
+			runs[n - 1].n = last + 1 - runs[n - 1].first;
+		else if (n == max)
+			break;
+		else
+			runs[n++] = (struct wire_run){ .first = first, .n = last + 1 - first };
+		next = run + page_at(h, run)->n;
+	}
+	*from = next;
+	return n;
+}

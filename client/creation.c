@@ -28,6 +28,7 @@ int creation_ask(struct session *s, struct pending *p)
 	uint64_t heap;
 	int r;
 
+	p->impatient = false;
 	r = session_start(s, p);
 	POINT(CREATE_SENT);
 	if (r == STATUS_PARKED)

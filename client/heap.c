@@ -165,6 +165,7 @@ static void unmap(struct heap *h)
 	mapping_free(h->metadata, h->metadata_size);
 	h->base = NULL;
 	h->metadata = NULL;
+	free(take(h->freed));
 }
 
 static void tell_unbind(struct session *s, uint64_t id)
@@ -190,6 +191,7 @@ int heap_attach(struct heap **out, struct session *s, const struct frame *f)
 		h->usable = b->usable;
 		h->n_total_hw = (uint32_t)(b->usable / HW_PAGE_SIZE);
 		h->n_held_hw = 0;
+		h->link = 0;
 		h->mode = b->mode;
 		h->kind = b->kind;
 		h->named = b->name[0] != '\0';
@@ -224,6 +226,7 @@ int heap_attach(struct heap **out, struct session *s, const struct frame *f)
 void heap_list(struct heap *h)
 {
 	assert(h->n_descriptors > 0 && "who finds it may join it and leave it: it must not be the last one");
+	h->link = session_link(h->session); /* the table is locked: either its binding has been told of, or the heap will be found */
 	LIST_INSERT_HEAD(chain_of(h->id), h, id_link);
 }
 

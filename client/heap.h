@@ -38,6 +38,8 @@ struct heap {
 	_Atomic uint32_t n_pins; /* threads that use it without its lock: heap_detach waits for them. Never reset */
 	uint32_t n_total_hw;     /* hardware pages of the arena */
 	uint32_t n_held_hw;      /* of them granted to us */
+	uint32_t link;           /* of its session: what came over another one is not believed. 0: while we tell what we hold */
+	struct freed *freed;     /* by other processes; NULL: none yet */
 
 	/* constant while it is attached */
 	uint64_t size;           /* bytes as asked at creation */

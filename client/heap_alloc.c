@@ -73,6 +73,7 @@ int heap_alloc_slow_unlock(struct heap *h, uint64_t size, uint64_t deadline, uin
 	struct session *s = h->session; /* stays while we are busy in the heap */
 	struct waiter w;
 	struct frame f;
+	uint32_t link = 0;
 
 	if (bucket_cost(&h->bucket, size) > h->usable) {
 		lock_give(&h->lock);
@@ -87,14 +88,14 @@ int heap_alloc_slow_unlock(struct heap *h, uint64_t size, uint64_t deadline, uin
 	waitq_publish(&h->waitq, h->stats);
 	atomic_fetch_add_explicit(&h->n_busy, 1, memory_order_relaxed);
 	if (ask)
-		refill_init(h, &w, session_new_id(s), &f);
+		link = refill_init(h, &w, session_new_id(s), &f);
 	if (w.priority > 0)
 		session_raise(s, w.priority);
 	lock_give(&h->lock);
 
 	POINT(ALLOC_QUEUED);
 	if (ask) {
-		(void)refill_send(s, &f);
+		(void)refill_send(s, &f, link);
 		POINT(ALLOC_ASKED);
 		heap_park_waiters(s, h->id); /* another thread of ours may have been ahead of us */
 	}
@@ -183,7 +184,7 @@ int heap_free_unlock(struct heap *h, uint64_t offset)
 
 /* ---- the frame of a refill ---- */
 
-void refill_init(struct heap *h, struct waiter *w, uint32_t id, struct frame *f)
+uint32_t refill_init(struct heap *h, struct waiter *w, uint32_t id, struct frame *f)
 {
 	struct wire_refill *body = frame_init(f, OP_REFILL, id, 0, sizeof(*body));
 
@@ -200,4 +201,5 @@ void refill_init(struct heap *h, struct waiter *w, uint32_t id, struct frame *f)
 	};
 	h->ahead_after_ns = 0;
 	heap_keep_ahead(h);
+	return h->link;
 }

@@ -204,7 +204,7 @@ static int refill_error(uint32_t status)
 	return r == 0 || r == -ENOENT ? -EIDRM : r;
 }
 
-void heap_take_grant(struct session *s, const struct frame *f, uint64_t heap, uint32_t id)
+void heap_take_grant(struct session *s, const struct frame *f, uint64_t heap, uint32_t id, uint32_t link)
 {
 	const struct wire_grant *grant = (const struct wire_grant *)(const void *)f->body.bytes;
 	struct wakes wakes = { .n = 0 };
@@ -214,6 +214,10 @@ void heap_take_grant(struct session *s, const struct frame *f, uint64_t heap, ui
 
 	if (!h)
 		return; /* unbound meanwhile: the daemon has taken its pages back with the binding */
+	if (h->link != link) { /* told without them: they are free, and who waits is asked for anew */
+		lock_give(&h->lock);
+		return;
+	}
 	(void)return_init(&back, heap, 0);
 	w = id ? waitq_find(&h->waitq, id) : NULL;
 	if (w)
@@ -248,29 +252,44 @@ void refill_cancel(struct session *s, uint32_t id)
 	(void)session_call(s, &f);
 }
 
-bool refill_send(struct session *s, struct frame *f)
+/* It was not sent: when the session is back (heap_back), or has come back by now, it is asked anew. Its end finishes the waiter. */
+static void refill_unsent(struct session *s, uint64_t heap, uint32_t id)
+{
+	struct heap *h = heap_find_locked(s, heap);
+	struct waiter *w = h ? waitq_find(&h->waitq, id) : NULL;
+
+	if (w)
+		w->park_id = 0;
+	if (h)
+		lock_give(&h->lock);
+}
+
+int refill_send(struct session *s, struct frame *f, uint32_t link)
 {
 	uint64_t heap = FRAME_BODY(f, struct wire_refill)->heap;
 	uint32_t id = f->header.id;
 
-	if (session_call_id(s, f, id) != 0)
-		return false; /* the session is down, and its end finishes the waiter */
+	if (session_call_over(s, f, id, link) != 0) {
+		refill_unsent(s, heap, id);
+		return -ECONNREFUSED;
+	}
 	if (f->header.status == STATUS_PARKED)
-		return true;
+		return STATUS_PARKED;
 	POINT(ALLOC_ANSWERED);
-	heap_take_grant(s, f, heap, id);
-	return false;
+	heap_take_grant(s, f, heap, id, link);
+	return 0;
 }
 
 /* Another thread's waiter may have ended, and cancelled in vain, before the request that we sent for it was there. */
-static void refill_send_for_other(struct heap *h, struct session *s, struct frame *f)
+static int refill_send_for_other(struct heap *h, struct session *s, struct frame *f, uint32_t link)
 {
 	uint32_t id = f->header.id;
-	bool parked, wanted;
+	bool wanted;
+	int r;
 
 	POINT(OTHER_PARKS);
-	parked = refill_send(s, f);
-	if (parked) {
+	r = refill_send(s, f, link);
+	if (r == STATUS_PARKED) {
 		lock_take(&h->lock);
 		wanted = waitq_find(&h->waitq, id) != NULL;
 		lock_give(&h->lock);
@@ -278,6 +297,7 @@ static void refill_send_for_other(struct heap *h, struct session *s, struct fram
 			refill_cancel(s, id);
 	}
 	heap_unpin(h);
+	return r;
 }
 
 void heap_park_waiters(struct session *s, uint64_t heap)
@@ -285,6 +305,7 @@ void heap_park_waiters(struct session *s, uint64_t heap)
 	struct waiter *w;
 	struct heap *h;
 	struct frame f;
+	uint32_t link = 0;
 
 	for (;;) { /* each round parks one of our waiting threads, or sees it served */
 		h = heap_find_locked(s, heap);
@@ -292,14 +313,14 @@ void heap_park_waiters(struct session *s, uint64_t heap)
 			return;
 		w = h->named && heap_state(h) == 0 ? waitq_unparked(&h->waitq) : NULL;
 		if (w) {
-			refill_init(h, w, session_new_id(s), &f);
+			link = refill_init(h, w, session_new_id(s), &f);
 			heap_pin(h);
 		}
 		lock_give(&h->lock);
 		if (!w)
 			return;
-		refill_send_for_other(h, s, &f);
-		if (!session_is_up(s))
+		/* not sent: if the session is back, it was so behind our look; else the helper will come here */
+		if (refill_send_for_other(h, s, &f, link) < 0 && !session_is_settled(s))
 			return;
 	}
 }
@@ -308,13 +329,13 @@ static void on_grant(struct session *s, const struct frame *f)
 {
 	uint64_t heap = ((const struct wire_grant *)(const void *)f->body.bytes)->heap;
 
-	heap_take_grant(s, f, heap, f->header.id);
+	heap_take_grant(s, f, heap, f->header.id, session_link(s));
 	heap_park_waiters(s, heap); /* another of our threads may have been ahead of the one that asked */
 }
 
 /* ---- the end of a heap, and of all ---- */
 
-static void finish_waiters(struct heap *h, const struct wire_control *control)
+void heap_finish_waiters(struct heap *h, const struct wire_control *control)
 {
 	struct wakes wakes = { .n = 0 };
 
@@ -331,7 +352,7 @@ static void on_deleted(struct session *s, uint64_t heap)
 
 	if (!h)
 		return;
-	finish_waiters(h, NULL); /* the control slot says so already */
+	heap_finish_waiters(h, NULL); /* the control slot says so already */
 	lock_give(&h->lock);
 }
 
@@ -341,7 +362,7 @@ static void on_freed(struct session *s, const struct wire_free *body)
 
 	if (!h)
 		return;
-	if (heap_is_segment(h) || !h->writable)
+	if (heap_is_segment(h) || !h->writable || heap_knows_free(h, body))
 		lock_give(&h->lock);
 	else
 		(void)heap_free_own_unlock(h, body->offset);
@@ -371,7 +392,7 @@ void heap_lose(struct heap *h)
 {
 	lock_take(&h->lock);
 	if (h->named || heap_state(h) < 0) /* deleted: its event may have been lost with the session */
-		finish_waiters(h, &heap_control_gone);
+		heap_finish_waiters(h, &heap_control_gone);
 	else
 		atomic_store_explicit(&h->control, &heap_control_alone, memory_order_release);
 	lock_give(&h->lock);
@@ -467,6 +488,7 @@ static void tick_heap(struct session *s, uint64_t id)
 	struct heap *h;
 	struct frame f;
 	bool needy, asks;
+	uint32_t link;
 
 	heap_table_lock();
 	h = heap_find(s, id);
@@ -480,13 +502,14 @@ static void tick_heap(struct session *s, uint64_t id)
 		return;
 	pay_back(h);
 	asks = ask_ahead(h, now, &f);
+	link = h->link;
 	if (asks)
 		heap_pin(h); /* lest the answer meet a later binding to the same heap */
 	lock_give(&h->lock);
 	if (!asks)
 		return;
-	if (session_call(s, &f) == 0 && f.header.status == STATUS_OK)
-		heap_take_grant(s, &f, id, 0);
+	if (session_call_over(s, &f, session_new_id(s), link) == 0 && f.header.status == STATUS_OK)
+		heap_take_grant(s, &f, id, 0, link);
 	heap_unpin(h);
 	POINT(AHEAD_SENT);
 }
@@ -519,5 +542,7 @@ static int on_tick(struct session *s)
 const struct session_handler heap_session_handler = {
 	.event = on_event,
 	.down = on_down,
+	.tell = heap_tell,
+	.back = heap_back,
 	.tick = on_tick,
 };

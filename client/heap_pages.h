@@ -40,17 +40,34 @@ int heap_free_own_unlock(struct heap *h, uint64_t offset);
  * before, and may be gone after, the call: f is filled by refill_init while the lock was held. The heap is busy or pinned,
  * lest the answer meet a later binding to it.
  */
-void refill_init(struct heap *h, struct waiter *w, uint32_t id, struct frame *f);
-bool refill_send(struct session *s, struct frame *f); /* whether it is parked at the daemon now */
+uint32_t refill_init(struct heap *h, struct waiter *w, uint32_t id, struct frame *f); /* the link it is for */
+/* STATUS_PARKED: at the daemon, now; 0: answered; -ECONNREFUSED: not sent, and the waiter has no id any more. */
+int refill_send(struct session *s, struct frame *f, uint32_t link);
 
-/* A REFILL's reply or an EV_GRANT: pages for the heap, or an end for the waiter whose id it has. No lock is held. */
-void heap_take_grant(struct session *s, const struct frame *f, uint64_t heap, uint32_t id);
+/*
+ * A REFILL's reply or an EV_GRANT, and the link over which it came: pages for the heap, or an end for the waiter whose id it
+ * has. No lock is held.
+ */
+void heap_take_grant(struct session *s, const struct frame *f, uint64_t heap, uint32_t id, uint32_t link);
 
 /* Asks the daemon to forget a request whose waiter has ended otherwise. A grant that is on its way joins the heap. */
 void refill_cancel(struct session *s, uint32_t id);
 
 /* Parks a REFILL for each of our waiters that has none. No lock is held; the heap need not be bound any more. */
 void heap_park_waiters(struct session *s, uint64_t heap);
+
+/* When the session comes back (client/heap_return.c); as in struct session_handler. */
+int heap_tell(struct session *s, uint64_t heap);
+void heap_back(struct session *s, uint64_t heap);
+
+/* The end of all waiters; control (may be NULL): what the heap's state is from now on. The lock is held. */
+void heap_finish_waiters(struct heap *h, const struct wire_control *control);
+
+/*
+ * Whether a free by another process is the one that we have had last from that session: the daemon ended between, and was
+ * told again. The lock is held.
+ */
+bool heap_knows_free(struct heap *h, const struct wire_free *body);
 
 /* The helper looks after this heap's low-water mark for a while; or no longer. The lock is held. */
 void heap_keep_ahead(struct heap *h);

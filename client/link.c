@@ -223,7 +223,7 @@ static int refused(const struct frame *f, const char *path, const struct problem
 		    status_text(f->header.status));
 }
 
-static int greet(struct link *l, const char *path, const struct problem *p)
+static int greet(struct link *l, const char *path, uint64_t resume, const struct problem *p)
 {
 	struct frame f;
 	struct wire_hello *hello = frame_init(&f, OP_HELLO, 1, STATUS_OK, sizeof(*hello));
@@ -231,7 +231,8 @@ static int greet(struct link *l, const char *path, const struct problem *p)
 	int r;
 
 	hello->version = WIRE_VERSION;
-	hello->features = WIRE_FEATURE_BASE;
+	hello->features = WIRE_FEATURE_BASE | WIRE_FEATURE_KEPT;
+	hello->resume = resume;
 	write_label(hello->label);
 	r = send_patiently(l->call_fd, &f);
 	/* even if that failed: a daemon that refuses may have answered before it hung up */
@@ -268,20 +269,35 @@ void link_close(struct link *l)
 	close_fd(&l->control_fd);
 }
 
-int link_open_at(struct link *l, const char *path, char *problem, size_t size)
+static int open_at(struct link *l, const char *path, uint64_t resume, const struct problem *p)
 {
-	const struct problem p = {.text = problem, .size = size};
 	int r;
 
 	*l = (struct link)LINK_NULL;
-	r = connect_to(&l->call_fd, path, &p);
+	r = connect_to(&l->call_fd, path, p);
 	if (r == 0)
-		r = greet(l, path, &p);
+		r = greet(l, path, resume, p);
 	if (r == 0)
 		r = set_timeouts(l->call_fd, 0);
 	if (r < 0)
 		link_close(l);
+	else
+		memcpy(l->path, path, strlen(path) + 1); /* it fitted an address */
 	return r;
+}
+
+int link_open_at(struct link *l, const char *path, char *problem, size_t size)
+{
+	const struct problem p = {.text = problem, .size = size};
+
+	return open_at(l, path, 0, &p);
+}
+
+int link_resume(struct link *l, const char *path, uint64_t session)
+{
+	const struct problem p = {.size = 0};
+
+	return open_at(l, path, session, &p);
 }
 
 int link_open(struct link *l, char *problem, size_t size)
@@ -307,6 +323,17 @@ static bool answers(const struct frame *f, uint16_t op, uint32_t id)
 	return f->header.op == (op | WIRE_REPLY) && f->header.id == id;
 }
 
+/*
+ * A daemon that died may have answered before. The socket tells once that something we sent was not
+ * read, and behind that gives what there is.
+ */
+static int recv_reply(int call_fd, struct frame *f)
+{
+	int r = recv_patiently(call_fd, f, 0);
+
+	return r == -ECONNRESET ? recv_patiently(call_fd, f, 0) : r;
+}
+
 int link_call(int call_fd, struct frame *f)
 {
 	uint16_t op = f->header.op;
@@ -316,7 +343,7 @@ int link_call(int call_fd, struct frame *f)
 	if (r < 0)
 		return r;
 	POINT(CALL_SENT);
-	r = recv_patiently(call_fd, f, 0);
+	r = recv_reply(call_fd, f);
 	if (r < 0 && r != -EMFILE)
 		return r;
 	if (!answers(f, op, id) || (r == 0 && codec_check_answer(f, CODEC_CALL, NULL) < 0)) {

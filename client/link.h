@@ -22,6 +22,7 @@ struct link {
 	int stats_fd;   /* the statistics area, read-write */
 	int control_fd; /* the control area, read-only */
 	struct wire_welcome welcome;
+	char path[LINK_PATH_SIZE]; /* where it was found */
 };
 
 #define LINK_NULL {.call_fd = -1, .event_fd = -1, .stats_fd = -1, .control_fd = -1}
@@ -59,6 +60,12 @@ int link_open(struct link *l, char *problem, size_t size);
 
 /* The same at one path. -ENAMETOOLONG if it fits no socket address. */
 int link_open_at(struct link *l, const char *path, char *problem, size_t size);
+
+/*
+ * The same for a session that this process had at a daemon before. -ENOENT: it is not known there. The
+ * welcome's session is that one.
+ */
+int link_resume(struct link *l, const char *path, uint64_t session);
 
 #define LINK_HELLO_NS (5 * NSEC_PER_SEC)
 

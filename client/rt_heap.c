@@ -171,6 +171,7 @@ static int bind_over(struct session *s, const char *name, uint64_t deadline, RT_
 	body->access = ACCESS_BEST;
 	body->flags = deadline == HEAP_NOWAIT ? WIRE_BIND_NOWAIT : 0;
 	body->priority = thread_priority();
+	p.impatient = deadline != HEAP_NOWAIT; /* who can wait looks again and again, until its own time is over */
 	r = session_start(s, &p);
 	if (r == STATUS_PARKED) {
 		POINT(BIND_PARKED);

@@ -1,45 +1,22 @@
 /*
  * session.c: see session.h
  *
- * Locks, in the order in which they may nest: sessions.lock (which sessions exist, which is current), s->event_lock (the
- * helper reads and handles an event, the handler taking the layer above's locks), s->call_lock (the call socket and the
- * areas), s->pending_lock. The layer above may hold its own locks around session_post, session_kick and
- * session_raise, which take none of them.
+ * Locks, in the order in which they may nest: sessions.lock (which sessions exist, which is
+ * current), s->event_lock (the helper reads and handles an event, the handler taking the layer
+ * above's locks), s->call_lock (the call socket and the areas), s->pending_lock. The layer above
+ * may hold its own locks around session_post, session_kick and session_raise, which take none of
+ * them.
  */
-#include "client/session.h"
+#include "client/session_internal.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
-#include "client/areas.h"
 #include "client/cancel.h"
-#include "client/link.h"
-#include "client/lock.h"
-#include "proto/codec.h"
-
-#define HELPER_STACK (256 * 1024)
-
-struct session {
-	LIST_ENTRY(session) link;
-	_Atomic uint32_t refs;
-	_Atomic bool down;
-	struct link io;
-	int kick_fd;
-	_Atomic pid_t helper_tid; /* 0 until it runs. By tid, for the thread may be gone when somebody asks for it */
-	_Atomic int32_t helper_priority;
-	_Atomic uint32_t next_id;
-	struct lock event_lock;
-	struct lock call_lock;
-	struct areas areas;
-	struct lock pending_lock;
-	TAILQ_HEAD(, pending) pending;
-};
 
 static struct {
 	struct lock lock;
@@ -75,7 +52,28 @@ void session_set_problem(const char *text)
 
 bool session_is_up(const struct session *s)
 {
-	return !atomic_load_explicit(&s->down, memory_order_acquire);
+	return phase_of(atomic_load_explicit(&s->phase, memory_order_acquire)) != PHASE_DOWN;
+}
+
+bool session_is_settled(const struct session *s)
+{
+	return phase_of(atomic_load_explicit(&s->phase, memory_order_acquire)) == PHASE_UP;
+}
+
+uint32_t session_link(const struct session *s)
+{
+	return link_of(atomic_load_explicit(&s->phase, memory_order_acquire));
+}
+
+void session_set_phase(struct session *s, uint32_t link, uint32_t phase)
+{
+	atomic_store_explicit(&s->phase, link << PHASE_BITS | phase, memory_order_release);
+	futex_wake(&s->phase, INT_MAX);
+}
+
+const struct session_handler *session_handler(void)
+{
+	return sessions.handler;
 }
 
 uint64_t session_max_heap(const struct session *s)
@@ -94,6 +92,7 @@ static void session_free(struct session *s)
 	areas_deinit(&s->areas);
 	close_fd(&s->kick_fd);
 	link_close(&s->io);
+	free(s->tie);
 	free(s);
 }
 
@@ -107,170 +106,10 @@ void session_unref(struct session *s)
 	session_free(s);
 }
 
-/* ---- going down ---- */
-
-/* From any thread: no more calls; the helper notices the end of the event socket and does the rest. */
-static void session_hang_up(struct session *s)
+void session_break(struct session *s)
 {
-	atomic_store_explicit(&s->down, true, memory_order_release);
 	(void)shutdown(s->io.call_fd, SHUT_RDWR);
 	(void)shutdown(s->io.event_fd, SHUT_RDWR);
-}
-
-static void pending_end(struct pending *p, int result)
-{
-	const _Atomic uint32_t *word = &p->done;
-
-	p->result = result;
-	atomic_store_explicit(&p->done, 1, memory_order_release);
-	futex_wake(word, 1); /* p may be gone: only its address is used */
-}
-
-static void end_all_pending(struct session *s)
-{
-	struct pending *p;
-
-	lock_take(&s->pending_lock);
-	while ((p = TAILQ_FIRST(&s->pending))) {
-		TAILQ_REMOVE(&s->pending, p, link);
-		pending_end(p, -ECONNREFUSED);
-	}
-	lock_give(&s->pending_lock);
-}
-
-/* ---- the helper thread ---- */
-
-/* EV_BOUND: to the thread that waits for it. An event for nobody: its fds are closed with the frame. */
-static void take_bound(struct session *s, struct frame *f, int result)
-{
-	struct pending *p;
-
-	lock_take(&s->pending_lock);
-	TAILQ_FOREACH(p, &s->pending, link) {
-		if (p->id == f->header.id)
-			break;
-	}
-	if (p) {
-		TAILQ_REMOVE(&s->pending, p, link);
-		p->frame = *f;
-		f->n_fds = 0; /* they are p's now */
-		pending_end(p, result);
-	}
-	lock_give(&s->pending_lock);
-}
-
-/* One event, read and handled. 0; -EAGAIN: there is none, now; another -errno ends the session. */
-static int read_event(struct session *s)
-{
-	struct frame f;
-	int r = channel_recv(s->io.event_fd, &f, MSG_DONTWAIT);
-
-	if (r == -EMFILE) { /* its fd found no room here: the thread that asked undoes what came with it */
-		take_bound(s, &f, r);
-		return 0;
-	}
-	if (channel_is_short(r)) {
-		link_pause(); /* it lies there still */
-		return -EAGAIN;
-	}
-	if (r < 0)
-		return r;
-	r = codec_check_answer(&f, CODEC_EVENT, NULL);
-	if (r == 0 && f.header.op == EV_BOUND)
-		take_bound(s, &f, 0);
-	else if (r == 0)
-		sessions.handler->event(s, &f);
-	frame_close_fds(&f);
-	return r;
-}
-
-/* Reads all events that are there. 0, or the error that ends the session. */
-static int read_events(struct session *s)
-{
-	int r;
-
-	do {
-		lock_take(&s->event_lock);
-		r = read_event(s);
-		lock_give(&s->event_lock);
-	} while (r == 0);
-	return r == -EAGAIN ? 0 : r;
-}
-
-void session_settle_events(struct session *s)
-{
-	lock_take(&s->event_lock);
-	lock_give(&s->event_lock);
-}
-
-/* As far as it runs already, and this process may. */
-static void helper_set_priority(struct session *s)
-{
-	int32_t priority = atomic_load(&s->helper_priority);
-	struct sched_param param = { .sched_priority = priority < 99 ? priority : 99 };
-	pid_t tid = atomic_load(&s->helper_tid);
-
-	if (priority > 0 && tid > 0 && session_is_up(s))
-		(void)sched_setscheduler(tid, SCHED_FIFO, &param);
-}
-
-static void *helper_main(void *arg)
-{
-	struct session *s = arg;
-	int wait_ms = -1;
-
-	(void)pthread_setname_np(pthread_self(), "heapclient");
-	atomic_store(&s->helper_tid, (pid_t)syscall(SYS_gettid));
-	helper_set_priority(s);
-	for (;;) {
-		struct pollfd fds[2] = {
-			{ .fd = s->io.event_fd, .events = POLLIN },
-			{ .fd = s->kick_fd, .events = POLLIN },
-		};
-		uint64_t kicks;
-
-		if (poll(fds, ARRAY_SIZE(fds), wait_ms) < 0) {
-			if (errno != EINTR && errno != ENOMEM && errno != EAGAIN)
-				break;
-			if (errno != EINTR)
-				link_pause();
-			continue;
-		}
-		if ((fds[1].revents & POLLIN) && read(s->kick_fd, &kicks, sizeof(kicks)) < 0 && errno != EAGAIN)
-			break;
-		if (fds[0].revents && read_events(s) < 0)
-			break;
-		wait_ms = sessions.handler->tick(s);
-	}
-	session_hang_up(s);
-	end_all_pending(s);
-	sessions.handler->down(s);
-	session_unref(s);
-	return NULL;
-}
-
-/* All signals stay with the program's own threads. */
-static int helper_start(struct session *s)
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-	sigset_t all, old;
-	int r;
-
-	(void)sigfillset(&all);
-	r = pthread_attr_init(&attr);
-	if (r != 0)
-		return -r;
-	(void)pthread_attr_setstacksize(&attr, HELPER_STACK);
-	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	session_ref(s);
-	r = pthread_create(&thread, &attr, helper_main, s);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	(void)pthread_attr_destroy(&attr);
-	if (r != 0)
-		session_unref(s);
-	return r == EAGAIN ? -ENOMEM : -r; /* too many threads; EAGAIN would be "would block" to the caller */
 }
 
 void session_kick(struct session *s)
@@ -279,18 +118,6 @@ void session_kick(struct session *s)
 
 	if (write(s->kick_fd, &one, sizeof(one)) < 0)
 		return; /* the counter is full: it is kicked already */
-}
-
-void session_raise(struct session *s, int32_t priority)
-{
-	int32_t now = atomic_load_explicit(&s->helper_priority, memory_order_relaxed);
-
-	while (priority > now) {
-		if (!atomic_compare_exchange_weak(&s->helper_priority, &now, priority))
-			continue;
-		helper_set_priority(s);
-		return;
-	}
 }
 
 /* ---- making one ---- */
@@ -313,11 +140,14 @@ static int session_new(struct session **out)
 	atomic_init(&s->next_id, 1);
 	lock_init(&s->event_lock);
 	lock_init(&s->call_lock);
+	lock_init(&s->post_lock);
 	lock_init(&s->pending_lock);
+	s->may_post = true;
+	atomic_init(&s->phase, 1u << PHASE_BITS | PHASE_UP);
 	TAILQ_INIT(&s->pending);
 	areas_init(&s->areas, s->io.control_fd, s->io.stats_fd, s->io.welcome.n_slots);
 	s->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = s->kick_fd >= 0 ? helper_start(s) : errno == ENOMEM ? -ENOMEM : -EMFILE;
+	r = s->kick_fd >= 0 ? session_helper_start(s) : errno == ENOMEM ? -ENOMEM : -EMFILE;
 	if (r < 0) {
 		(void)snprintf(problem, sizeof(problem), "no helper thread: %s", strerror(-r));
 		session_free(s);
@@ -357,7 +187,7 @@ void session_forget_all(void)
 
 	lock_init(&sessions.lock);
 	LIST_FOREACH(s, &sessions.all, link) {
-		atomic_store(&s->down, true);
+		atomic_store(&s->phase, PHASE_DOWN);
 		close_fd(&s->kick_fd);
 		link_close(&s->io);
 	}
@@ -375,20 +205,124 @@ uint32_t session_new_id(struct session *s)
 	return id ? id : atomic_fetch_add_explicit(&s->next_id, 1, memory_order_relaxed);
 }
 
+int session_try(struct session *s, struct frame *f, uint32_t wanted, uint32_t *link)
+{
+	uint32_t phase;
+	int r = -ECONNREFUSED;
+
+	lock_take(&s->call_lock);
+	phase = atomic_load(&s->phase);
+	*link = link_of(phase) - (phase_of(phase) != PHASE_UP); /* if it is not up yet, it will do when it is */
+	if (phase_of(phase) == PHASE_UP && (!wanted || wanted == *link)) {
+		r = link_call(s->io.call_fd, f);
+		if (r < 0 && r != -EMFILE) {
+			session_break(s); /* the lock is still held: it is this link */
+			session_set_phase(s, *link, session_is_kept(s) ? PHASE_AWAY : PHASE_DOWN);
+			r = -ECONNREFUSED;
+		} else if (f->header.op == (OP_BIND | WIRE_REPLY) || f->header.op == (OP_CREATE | WIRE_REPLY)) {
+			lock_take(&s->pending_lock);
+			session_tie(s, f);
+			lock_give(&s->pending_lock);
+		}
+	}
+	lock_give(&s->call_lock);
+	return r;
+}
+
+int session_wait_return(struct session *s, uint32_t link)
+{
+	uint64_t deadline = now_ns() + RETURN_NS;
+	int r = 0;
+
+	if (session_is_helper() || !session_is_kept(s))
+		return -ECONNREFUSED;
+	while (r != -ETIMEDOUT) {
+		uint32_t phase = atomic_load(&s->phase);
+
+		if (phase_of(phase) == PHASE_DOWN)
+			return -ECONNREFUSED;
+		if (phase_of(phase) == PHASE_UP && link_of(phase) != link)
+			return 0;
+		r = futex_wait(&s->phase, phase, deadline);
+	}
+	return -ECONNREFUSED;
+}
+
+/* A session is bound no more from the moment it says so: should the daemon end now, it does not tell of it. */
+static void untie(struct session *s, uint64_t heap)
+{
+	lock_take(&s->pending_lock);
+	for (uint32_t i = 0; i < s->n_ties; i++)
+		if (s->tie[i] == heap) {
+			s->tie[i] = s->tie[--s->n_ties];
+			break;
+		}
+	lock_give(&s->pending_lock);
+}
+
+void session_tie(struct session *s, const struct frame *f)
+{
+	const struct wire_bound *b = (const struct wire_bound *)(const void *)f->body.bytes;
+
+	if (f->header.status != STATUS_OK || b->slot == UINT32_MAX || f->header.length < sizeof(*b))
+		return;
+	assert(s->n_ties < s->n_tie_space && "session_start made room");
+	s->tie[s->n_ties++] = b->heap;
+}
+
+/*
+ * The daemon died with the request or its reply, and what it did of it is done. What has an effect
+ * only once is told as if nothing had happened: a heap that is gone when it is deleted again.
+ */
+static void settle_again(struct frame *f)
+{
+	if (f->header.op != (OP_DELETE | WIRE_REPLY))
+		return;
+	if (f->header.status == STATUS_MISSING || f->header.status == STATUS_REMOVED)
+		f->header.status = STATUS_OK;
+}
+
+/* The process that holds the block has not come back yet; whether it knows of this free, it will tell. */
+static bool is_early(const struct frame *f)
+{
+	return f->header.op == (OP_FREE | WIRE_REPLY) && f->header.status == STATUS_BUSY;
+}
+
+static int call_again(struct session *s, struct frame *f, uint32_t link)
+{
+	const struct timespec pause = { .tv_nsec = 2000000 };
+	uint64_t deadline = now_ns() + RETURN_NS;
+	struct frame request = *f;
+	int r = -ECONNREFUSED;
+
+	while (session_wait_return(s, link) == 0) {
+		*f = request;
+		r = session_try(s, f, 0, &link);
+		if (r != -ECONNREFUSED && !is_early(f))
+			break;
+		if (now_ns() >= deadline)
+			break;
+		if (r == 0) {
+			(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+			link--; /* the same one will do */
+		}
+	}
+	if (r == 0)
+		settle_again(f);
+	return r;
+}
+
 int session_call_id(struct session *s, struct frame *f, uint32_t id)
 {
 	_no_cancel_ int cancel = cancel_disable();
-	int r = -ECONNREFUSED;
+	uint32_t link;
+	int r;
 
 	f->header.id = id;
-	lock_take(&s->call_lock);
-	if (session_is_up(s))
-		r = link_call(s->io.call_fd, f);
-	lock_give(&s->call_lock);
-	if (r >= 0 || r == -EMFILE)
-		return r;
-	session_hang_up(s);
-	return -ECONNREFUSED;
+	if (f->header.op == OP_UNBIND)
+		untie(s, FRAME_BODY(f, struct wire_heap)->heap);
+	r = session_try(s, f, 0, &link);
+	return r == -ECONNREFUSED ? call_again(s, f, link) : r;
 }
 
 int session_call(struct session *s, struct frame *f)
@@ -396,10 +330,25 @@ int session_call(struct session *s, struct frame *f)
 	return session_call_id(s, f, session_new_id(s));
 }
 
+int session_call_over(struct session *s, struct frame *f, uint32_t id, uint32_t link)
+{
+	_no_cancel_ int cancel = cancel_disable();
+	uint32_t now;
+
+	f->header.id = id;
+	return link ? session_try(s, f, link, &now) : -ECONNREFUSED;
+}
+
 int session_post(struct session *s, const struct frame *f)
 {
-	int r = session_is_up(s) ? channel_send(s->io.event_fd, f, MSG_DONTWAIT) : -ECONNREFUSED;
+	int r = -ECONNREFUSED;
 
+	lock_take(&s->post_lock);
+	if (s->may_post)
+		r = channel_send(s->io.event_fd, f, MSG_DONTWAIT);
+	else if (session_is_up(s) && !session_is_helper())
+		r = -EAGAIN; /* later */
+	lock_give(&s->post_lock);
 	if (channel_is_short(r))
 		return -EAGAIN;
 	return r < 0 && r != -EAGAIN ? -ECONNREFUSED : r;
@@ -414,11 +363,55 @@ void session_wait_writable(struct session *s)
 		link_pause();
 }
 
-static void pending_add(struct session *s, struct pending *p)
+/* ---- requests that may be parked ---- */
+
+struct pending *pending_find(struct session *s, uint32_t id)
 {
+	struct pending *p;
+
+	TAILQ_FOREACH(p, &s->pending, link) {
+		if (p->id == id)
+			break;
+	}
+	return p;
+}
+
+void pending_finish(struct session *s, struct pending *p, int result)
+{
+	const _Atomic uint32_t *word = &p->done;
+
+	TAILQ_REMOVE(&s->pending, p, link);
+	s->n_pending--;
+	p->result = result;
+	atomic_store_explicit(&p->done, 1, memory_order_release);
+	futex_wake(word, 1); /* p may be gone: only its address is used */
+}
+
+/* Each may bring a binding, which must not be forgotten for want of memory. */
+static int pending_add(struct session *s, struct pending *p)
+{
+	uint32_t need, space;
+	uint64_t *bigger;
+	int r = 0;
+
 	lock_take(&s->pending_lock);
-	TAILQ_INSERT_TAIL(&s->pending, p, link);
+	need = s->n_ties + s->n_pending + 1;
+	if (need > s->n_tie_space) {
+		space = need < 16 ? 16 : 2 * need;
+		bigger = reallocarray(s->tie, space, sizeof(*bigger));
+		if (bigger) {
+			s->tie = bigger;
+			s->n_tie_space = space;
+		} else {
+			r = -ENOMEM;
+		}
+	}
+	if (r == 0) {
+		TAILQ_INSERT_TAIL(&s->pending, p, link);
+		s->n_pending++;
+	}
 	lock_give(&s->pending_lock);
+	return r;
 }
 
 /* Off the list, unless its end is in it already. Whether it was still there. */
@@ -428,26 +421,86 @@ static bool pending_remove(struct session *s, struct pending *p)
 
 	lock_take(&s->pending_lock);
 	there = !atomic_load_explicit(&p->done, memory_order_acquire);
-	if (there)
+	if (there) {
 		TAILQ_REMOVE(&s->pending, p, link);
+		s->n_pending--;
+	}
 	lock_give(&s->pending_lock);
 	return there;
 }
 
+void pending_again(struct pending *p)
+{
+	if (p->frame.header.op == OP_CREATE)
+		FRAME_BODY(&p->frame, struct wire_create)->flags |= WIRE_CREATE_AGAIN;
+}
+
+/* It is parked over that link: if that is the last word, the helper looks after it from here. */
+static bool pending_park(struct session *s, struct pending *p, uint32_t link)
+{
+	bool current;
+
+	lock_take(&s->pending_lock);
+	current = atomic_load(&p->done) || s->resent_in <= link;
+	if (!atomic_load(&p->done) && current)
+		p->parked_in = link;
+	lock_give(&s->pending_lock);
+	return current;
+}
+
+/* The request, unless its end has come before its reply: then p holds that. */
+static bool pending_copy(struct session *s, struct pending *p, struct frame *request, bool again)
+{
+	bool there;
+
+	lock_take(&s->pending_lock);
+	there = !atomic_load(&p->done);
+	if (there && again)
+		pending_again(p);
+	if (there)
+		*request = p->frame;
+	lock_give(&s->pending_lock);
+	request->header.id = p->id;
+	return there;
+}
+
+/* Sends it, and again if a daemon ends meanwhile. STATUS_PARKED; 0, -EMFILE: *reply is final; -ECONNREFUSED. */
+static int pending_send(struct session *s, struct pending *p, struct frame *reply)
+{
+	uint32_t link;
+	int r;
+
+	for (bool again = false; pending_copy(s, p, reply, again); again = true) {
+		r = session_try(s, reply, 0, &link);
+		if (r == 0 && reply->header.status == STATUS_PARKED) {
+			if (pending_park(s, p, link))
+				return STATUS_PARKED;
+			r = -ECONNREFUSED; /* that daemon has gone, and the next one has not heard of it */
+		}
+		if (r != -ECONNREFUSED || p->impatient || session_wait_return(s, link) < 0)
+			return r;
+	}
+	return STATUS_PARKED; /* the daemon ended between event and reply */
+}
+
 int session_start(struct session *s, struct pending *p)
 {
-	struct frame reply = p->frame; /* the event may be stored in p before the reply is read */
+	_no_cancel_ int cancel = cancel_disable();
+	struct frame reply;
 	int r;
 
 	p->id = session_new_id(s);
 	p->result = 0;
+	p->parked_in = 0;
 	atomic_init(&p->done, 0);
-	pending_add(s, p);
-	r = session_call_id(s, &reply, p->id);
-	if (r == 0 && reply.header.status == STATUS_PARKED)
-		return STATUS_PARKED;
+	r = pending_add(s, p);
+	if (r < 0)
+		return r;
+	r = pending_send(s, p, &reply);
+	if (r == STATUS_PARKED)
+		return r;
 	if (!pending_remove(s, p))
-		frame_close_fds(&p->frame); /* an event came, and the session broke before its PARKED did */
+		return STATUS_PARKED; /* its end is there, and the session broke before its PARKED came */
 	p->frame = reply;
 	return r;
 }

@@ -100,6 +100,19 @@ int charge_take(struct charge *c, struct accounts *as, uid_t uid, enum resource 
 	return 0;
 }
 
+int charge_retake(struct charge *c, struct accounts *as, uid_t uid, enum resource resource,
+		  uint64_t amount)
+{
+	struct account *a = find_or_open(as, uid);
+
+	if (!a)
+		return -ENOMEM;
+	a->used[resource] += amount;
+	a->n_charges++;
+	*c = (struct charge){.accounts = as, .account = a, .resource = resource, .amount = amount};
+	return 0;
+}
+
 void charge_deinit(struct charge *c)
 {
 	struct accounts *as = take(c->accounts);

@@ -54,6 +54,9 @@ struct charge {
 /* 0; STATUS_QUOTA; -ENOMEM. Pre: *c is CHARGE_NULL, and so it stays on failure. */
 int charge_take(struct charge *c, struct accounts *as, uid_t uid, enum resource resource,
 		uint64_t amount);
+/* The same beyond any limit: for what was there before. 0, -ENOMEM. */
+int charge_retake(struct charge *c, struct accounts *as, uid_t uid, enum resource resource,
+		  uint64_t amount);
 void charge_deinit(struct charge *c); /* gives it back. Safe twice */
 
 #endif

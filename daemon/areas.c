@@ -11,24 +11,19 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-#define CONTROL_SIZE (WIRE_SLOTS * sizeof(struct wire_control))
-#define STATS_SIZE (WIRE_SLOTS * sizeof(struct wire_stats))
+#define CONTROL_SIZE AREAS_CONTROL_SIZE
+#define STATS_SIZE AREAS_STATS_SIZE
 #define SLOTS_PER_PAGE (HW_PAGE_SIZE / sizeof(struct wire_control))
 
 static int map_control(struct areas *a)
 {
-	_cleanup_fd_ int fd = -1;
-	void *p;
-	int r;
+	void *p = mmap(NULL, (size_t)CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+		       a->control_rw_fd, 0);
 
-	r = memfd_new(&fd, "heapd:control", CONTROL_SIZE);
-	if (r < 0)
-		return r;
-	p = mmap(NULL, CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
 	if (p == MAP_FAILED)
 		return -errno;
 	a->control = p;
-	return memfd_reopen_read(&a->control_fd, fd);
+	return memfd_reopen_read(&a->control_fd, a->control_rw_fd);
 }
 
 static int make_slots(struct areas *a)
@@ -42,10 +37,12 @@ static int make_slots(struct areas *a)
 
 int areas_init(struct areas *a)
 {
-	int r = map_control(a);
+	int r = memfd_new(&a->control_rw_fd, "heapd:control", (uint64_t)CONTROL_SIZE);
 
 	if (!r)
-		r = memfd_new(&a->stats_fd, "heapd:statistics", STATS_SIZE);
+		r = map_control(a);
+	if (!r)
+		r = memfd_new(&a->stats_fd, "heapd:statistics", (uint64_t)STATS_SIZE);
 	if (!r)
 		r = make_slots(a);
 	if (r < 0)
@@ -56,8 +53,9 @@ int areas_init(struct areas *a)
 void areas_deinit(struct areas *a)
 {
 	if (a->control)
-		(void)munmap(a->control, CONTROL_SIZE);
+		(void)munmap(a->control, (size_t)CONTROL_SIZE);
 	close_fd(&a->control_fd);
+	close_fd(&a->control_rw_fd);
 	close_fd(&a->stats_fd);
 	free(a->free_storage);
 	*a = (struct areas)AREAS_NULL;
@@ -94,6 +92,54 @@ int areas_take_slot(struct areas *a, uint32_t *slot)
 	bitset_remove(&a->free, i);
 	*slot = i;
 	return 0;
+}
+
+int areas_adopt(struct areas *a, int control_rw_fd, int stats_fd)
+{
+	int r;
+
+	a->control_rw_fd = control_rw_fd;
+	a->stats_fd = stats_fd;
+	r = map_control(a);
+	if (!r)
+		r = make_slots(a);
+	if (r < 0)
+		areas_deinit(a);
+	return r;
+}
+
+int areas_retake_slot(struct areas *a, uint32_t slot)
+{
+	int r;
+
+	while (a->n_prepared <= slot) {
+		r = prepare_page(a);
+		if (r < 0)
+			return r;
+	}
+	if (!bitset_has(&a->free, slot))
+		return -EEXIST;
+	bitset_remove(&a->free, slot);
+	return 0;
+}
+
+void areas_adopted(struct areas *a)
+{
+	for (uint32_t i = bitset_next(&a->free, 0); i != BITSET_NONE; i = bitset_next(&a->free, i + 1))
+		atomic_store_explicit(&a->control[i].state, 0, memory_order_release);
+}
+
+void areas_abandon(struct areas *a)
+{
+	int flags = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE;
+	void *p = mmap(a->control, (size_t)CONTROL_SIZE, PROT_READ | PROT_WRITE, flags,
+		       a->control_rw_fd, 0);
+
+	if (p == MAP_FAILED) /* the old mapping has gone with the attempt, or it is still there: neither will do */
+		p = mmap(a->control, (size_t)CONTROL_SIZE, PROT_READ | PROT_WRITE,
+			 flags | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		_exit(1); /* rather than tell its process that all its heaps have gone */
 }
 
 void areas_give_slot(struct areas *a, uint32_t slot)

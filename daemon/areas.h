@@ -13,19 +13,25 @@
 #ifndef HEAPD_DAEMON_AREAS_H
 #define HEAPD_DAEMON_AREAS_H
 
+#include <sys/types.h>
 #include "common/bitset.h"
 #include "proto/wire.h"
+
+/* Bytes of the two files: so they are told from each other. */
+#define AREAS_CONTROL_SIZE ((off_t)(WIRE_SLOTS * sizeof(struct wire_control)))
+#define AREAS_STATS_SIZE ((off_t)(WIRE_SLOTS * sizeof(struct wire_stats)))
 
 struct areas {
 	struct wire_control *control; /* WIRE_SLOTS of them; NULL: none */
 	int control_fd;               /* read-only, for the client; -1 once it is sent */
+	int control_rw_fd;            /* -1: not needed any more */
 	int stats_fd;
 	struct bitset free;           /* slots */
 	void *free_storage;
 	uint32_t n_prepared;          /* control slots below this have memory behind them */
 };
 
-#define AREAS_NULL { .control_fd = -1, .stats_fd = -1 }
+#define AREAS_NULL { .control_fd = -1, .control_rw_fd = -1, .stats_fd = -1 }
 
 /* 0, -ENOMEM, -EMFILE, -ENFILE, another -errno. Pre: *a is AREAS_NULL. */
 int areas_init(struct areas *a);
@@ -34,6 +40,21 @@ void areas_deinit(struct areas *a); /* safe twice */
 /* The lowest free slot. 0; STATUS_QUOTA (all in use); -ENOMEM (no memory behind it). */
 int areas_take_slot(struct areas *a, uint32_t *slot);
 void areas_give_slot(struct areas *a, uint32_t slot);
+
+/*
+ * Those of a session that a daemon before had: the descriptors are ours from here, even on failure.
+ * Its slots are taken again one by one (-EEXIST: taken already; -ENOMEM), and when all are, the
+ * others are free. Until then none changes under the client's eyes.
+ */
+int areas_adopt(struct areas *a, int control_rw_fd, int stats_fd);
+int areas_retake_slot(struct areas *a, uint32_t slot);
+void areas_adopted(struct areas *a);
+
+/*
+ * The daemon ends, and the session goes on without it: what is written to control slots from here
+ * on is seen by nobody. Pre: control_rw_fd is open.
+ */
+void areas_abandon(struct areas *a);
 
 /* A copy of what the client publishes in a slot; zeros where it cannot be read. One system call. */
 void areas_read(const struct areas *a, uint32_t slot, struct wire_stats *stats);

@@ -32,12 +32,28 @@ struct arena {
 	void *ctx;
 };
 
+struct arena_rest { /* what a daemon before has left of one; the caller's */
+	const char *name;
+	int fd, read_fd;
+	uint64_t size;
+	uint32_t backing;
+	bool lock;
+};
+
 /*
- * Charges one heap and the arena's bytes to uid. 0; STATUS_QUOTA; STATUS_NO_MEMORY, STATUS_NO_FILES,
- * another status (what the kernel refused, as arena_status has it); -ENOMEM.
+ * Charges one heap and the arena's bytes to uid. 0; STATUS_QUOTA; STATUS_NO_MEMORY,
+ * STATUS_NO_FILES, another status (what the kernel refused, as arena_status has it); -ENOMEM.
  */
 int arena_new(struct arena **out, struct committer *c, struct accounts *as, uid_t uid,
 	      const struct arena_wish *wish);
+
+/*
+ * That of a daemon before: the descriptors are ours from here, even on failure. read_fd: of a
+ * device; else -1. What is to be locked in RAM is locked again, some time soon. 0; -EUCLEAN: not so
+ * large; -ENOMEM.
+ */
+int arena_adopt(struct arena **out, struct committer *c, struct accounts *as, struct devices *ds,
+		uid_t uid, const struct arena_rest *rest);
 
 /*
  * ready runs once, on the loop, never inside this call: 0, or -ENOMEM, -ENOSPC, what a device says

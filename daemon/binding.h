@@ -12,6 +12,7 @@
 #define HEAPD_DAEMON_BINDING_H
 
 #include "daemon/holders.h"
+#include "daemon/kept.h"
 #include "daemon/session.h"
 
 struct binding {
@@ -26,6 +27,7 @@ struct binding {
 	uint32_t access;
 	uint32_t slot;
 	struct holding held;          /* held.owner: its number */
+	uint32_t record;              /* in the ledger; LEDGER_NONE: it is not kept */
 
 	/* the recall that is outstanding */
 	uint32_t recall_seq; /* 0: none */
@@ -35,6 +37,9 @@ struct binding {
 	bool recall_brought; /* the answer so far had a run of what was wanted */
 	bool recall_steady;  /* since then it has been pressed all the time, and granted nothing */
 	uint64_t recalled_ns;
+
+	bool is_resumed; /* by a session that came back to a new daemon */
+	uint32_t told;   /* it has told of its pages below this */
 
 	bool must_ask; /* a refill that must not wait wants its word, whatever else is known */
 	bool dry;      /* has given all that was free; while it is pressed more comes by itself */

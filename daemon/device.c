@@ -175,3 +175,25 @@ int device_open(struct device *d)
 	d->fd = take_fd(&fd);
 	return 0;
 }
+
+/* ---- from before ---- */
+
+/* A dma-heap's buffer is a file of its own, so nobody else can have it. */
+int device_adopt(struct device **out, struct devices *ds, int fd, int read_fd, uint64_t size)
+{
+	struct device *d;
+	int r = device_new(&d, ds, "(from before)", size, read_fd >= 0);
+
+	if (r < 0) {
+		close_fd(&read_fd);
+		return r;
+	}
+	d->read_fd = read_fd;
+	r = fstat(fd, &d->stat) < 0 ? -errno : device_take(d);
+	if (r < 0) {
+		device_free(d);
+		return r;
+	}
+	*out = d;
+	return 0;
+}

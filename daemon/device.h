@@ -44,6 +44,11 @@ void devices_init(struct devices *ds);
 int device_new(struct device **out, struct devices *ds, const char *path, uint64_t size,
 	       bool shared);
 /*
+ * One that a daemon before had open: fd stays the caller's, as after opening; read_fd is ours, also
+ * on failure. 0; -EBUSY: another has it; -ENOMEM, another -errno.
+ */
+int device_adopt(struct device **out, struct devices *ds, int fd, int read_fd, uint64_t size);
+/*
  * Closes what it still has (then it may block), and is nobody's from here. NULL is fine; returns
  * NULL.
  */

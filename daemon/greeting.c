@@ -7,11 +7,23 @@
  */
 #include "daemon/peer_internal.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include "config-heapd.h"
+#include "daemon/binding.h"
+#include "daemon/heap.h"
+#include "daemon/log.h"
 #include "daemon/ops.h"
 #include "daemon/passing.h"
+
+/* Kept is who can be watched, and found again. */
+static uint32_t features(const struct peer *p)
+{
+	bool kept = p->peers->world->heaps.keep && p->pidfd >= 0 && p->session->who.pid > 0;
+
+	return kept ? WIRE_FEATURE_BASE | WIRE_FEATURE_KEPT : WIRE_FEATURE_BASE;
+}
 
 static struct wire_welcome *welcome_init(const struct peer *p, struct frame *f, uint32_t id,
 					 uint32_t status)
@@ -48,6 +60,10 @@ static int hang_up(struct peer *p, uint32_t id, uint32_t status, const char **wh
 		(void)frame_init(&f, OP_HELLO | WIRE_REPLY, id, status, 0);
 	(void)peer_reply(p, &f);
 	*why = status_text(status);
+	if (status == STATUS_MISSING) {
+		log_info("pid %d asks for a session that is not known here", (int)p->who.pid);
+		*why = NULL; /* no misbehaviour */
+	}
 	return -ECONNABORTED;
 }
 
@@ -66,7 +82,46 @@ static int open_events(struct peer *p, int *theirs)
 
 static int join(struct peer *p, const char *label)
 {
-	return world_join(p->peers->world, &p->session, &p->who, &p->charge, label, &peer_port, p);
+	int r = world_join(p->peers->world, &p->session, &p->who, &p->charge, label, &peer_port, p);
+
+	if (!r)
+		p->session->pidfd = p->pidfd;
+	return r;
+}
+
+/*
+ * Is it the process that had the session? While that one lives, which its pidfd tells, nobody else has
+ * its pid.
+ */
+static bool is_same(const struct peer *p, const struct peer *absent)
+{
+	struct pollfd alive = {.fd = absent->pidfd, .events = POLLIN};
+	const struct credentials *before = &absent->session->who;
+
+	return p->who.pid > 0 && p->who.pid == before->pid && p->who.uid == before->uid &&
+	       poll(&alive, 1, 0) == 0;
+}
+
+/* The session changes hands. STATUS_MISSING: it is not known, or not the asker's. */
+static int resume(struct peer *p, uint64_t id)
+{
+	struct peer *absent = peer_find_absent(p->peers, id);
+	struct binding *b;
+
+	if (!absent || !is_same(p, absent))
+		return STATUS_MISSING;
+	p->session = take(absent->session);
+	absent->is_absent = false;
+	peer_free(absent);
+	charge_deinit(&p->charge); /* the session has its own */
+	if (p->is_refused)
+		p->peers->n_refused--;
+	p->is_refused = false;
+	session_return(p->session, &p->who, &peer_port, p);
+	p->session->pidfd = p->pidfd;
+	TAILQ_FOREACH(b, &p->session->bound, of_session)
+		heap_forget_asked(b);
+	return 0;
 }
 
 static int welcome(struct peer *p, const struct frame *in, int theirs)
@@ -77,7 +132,7 @@ static int welcome(struct peer *p, const struct frame *in, int theirs)
 	struct wire_welcome *body = welcome_init(p, &f, in->header.id, STATUS_OK);
 	int r;
 
-	body->features = hello->features & WIRE_FEATURE_BASE;
+	body->features = hello->features & features(p);
 	body->session = p->session->id;
 	frame_add_fd(&f, theirs);
 	frame_add_fd(&f, areas->stats_fd);
@@ -103,11 +158,13 @@ int greet(struct peer *p, const struct frame *in, const char **why)
 		*why = other_version(hello->version);
 		return r;
 	}
-	if (p->is_refused)
+	if (p->is_refused && !hello->resume)
 		return hang_up(p, in->header.id, STATUS_QUOTA, why);
 	r = open_events(p, &theirs);
 	if (!r)
-		r = join(p, hello->label);
+		r = hello->resume ? resume(p, hello->resume) : join(p, hello->label);
+	if (r > 0)
+		return hang_up(p, in->header.id, (uint32_t)r, why);
 	if (!r)
 		r = welcome(p, in, theirs);
 	*why = NULL;

@@ -95,8 +95,34 @@ static int make_pages(struct heap *h)
 	return 0;
 }
 
+/* New ones are the last. */
+static void insert_by_id(struct heaps *hs, struct heap *h)
+{
+	struct heap *before = TAILQ_LAST(&hs->all, heap_list);
+
+	while (before && before->facts.id > h->facts.id)
+		before = TAILQ_PREV(before, heap_list, link);
+	if (before)
+		TAILQ_INSERT_AFTER(&hs->all, before, h, link);
+	else
+		TAILQ_INSERT_HEAD(&hs->all, h, link);
+}
+
 int heap_new(struct heap **out, struct heaps *hs, const struct heap_facts *facts,
 	     struct arena **arena)
+{
+	struct heap_facts with_id = *facts;
+	int r;
+
+	with_id.id = hs->last_id + 1;
+	r = heap_revive(out, hs, &with_id, arena);
+	if (!r)
+		hs->last_id++;
+	return r;
+}
+
+int heap_revive(struct heap **out, struct heaps *hs, const struct heap_facts *facts,
+		struct arena **arena)
 {
 	struct heap *h = calloc(1, sizeof(*h));
 	int r = 0;
@@ -104,10 +130,10 @@ int heap_new(struct heap **out, struct heaps *hs, const struct heap_facts *facts
 	if (!h)
 		return -ENOMEM;
 	h->facts = *facts;
-	h->facts.id = ++hs->last_id;
 	h->heaps = hs;
 	h->state = STATE_COMMITTING;
 	h->least = UINT32_MAX;
+	h->kept = (struct kept_heap)KEPT_HEAP_NULL;
 	h->n_pages = (uint32_t)((*arena)->job.size / HW_PAGE_SIZE);
 	TAILQ_INIT(&h->bindings);
 	TAILQ_INIT(&h->queue);
@@ -119,7 +145,7 @@ int heap_new(struct heap **out, struct heaps *hs, const struct heap_facts *facts
 	}
 	h->arena = take(*arena);
 	table_add(&hs->by_id, &h->by_id, hash_number(h->facts.id));
-	TAILQ_INSERT_TAIL(&hs->all, h, link);
+	insert_by_id(hs, h);
 	hs->n++;
 	hs->n_total++;
 	hs->bytes += h->arena->job.size;
@@ -141,6 +167,7 @@ struct heap *heap_free(struct heap *h)
 	if (!h)
 		return NULL;
 	hs = h->heaps;
+	keep_heap_end(hs->keep, h);
 	assert(TAILQ_EMPTY(&h->bindings) && !h->name && !h->creation && !h->n_parked);
 	free_orphans(h);
 	table_remove(&hs->by_id, &h->by_id);
@@ -188,7 +215,7 @@ static void publish_writers(struct heap *h)
 				      memory_order_release);
 }
 
-static void enlist(struct binding *b)
+static void join(struct binding *b)
 {
 	struct heap *h = b->heap;
 	struct session *s = b->session;
@@ -201,6 +228,13 @@ static void enlist(struct binding *b)
 	h->n_bound++;
 	if (b->access == ACCESS_WRITE)
 		h->n_writers++;
+}
+
+static void enlist(struct binding *b)
+{
+	struct heap *h = b->heap;
+
+	join(b);
 	publish_writers(h);
 	atomic_store_explicit(&binding_control(b)->pressed, heap_pressed(h, b),
 			      memory_order_release);
@@ -246,13 +280,18 @@ int heap_bind(struct binding **out, struct heap *h, struct session *s, uint32_t 
 	b->heap_id = h->facts.id;
 	b->session = s;
 	b->access = access;
+	b->record = LEDGER_NONE;
 	holding_init(&b->held, UINT32_MAX);
 	r = areas_take_slot(&s->areas, &b->slot);
 	if (r)
 		return r;
 	if (access == ACCESS_WRITE && heap_has_pages(h))
 		r = take_number(h, b);
-	if (r < 0) {
+	if (!r)
+		r = keep_bind(h->heaps->keep, b);
+	if (r) {
+		if (b->held.owner != UINT32_MAX)
+			h->holder[b->held.owner] = NULL;
 		areas_give_slot(&s->areas, b->slot);
 		return r;
 	}
@@ -261,6 +300,59 @@ int heap_bind(struct binding **out, struct heap *h, struct session *s, uint32_t 
 	heap_refresh(h);
 	*out = take(b);
 	return 0;
+}
+
+int heap_rebind(struct binding **out, struct heap *h, struct session *s, uint32_t access,
+		uint32_t slot, uint32_t record)
+{
+	_cleanup_free_ struct binding *b = calloc(1, sizeof(*b));
+	int r;
+
+	if (!b)
+		return -ENOMEM;
+	if (session_binding(s, h->facts.id))
+		return -EISCONN;
+	b->heap = h;
+	b->heap_id = h->facts.id;
+	b->session = s;
+	b->access = access;
+	b->slot = slot;
+	b->record = record;
+	holding_init(&b->held, UINT32_MAX);
+	r = areas_retake_slot(&s->areas, slot);
+	if (r < 0)
+		return r;
+	if (access == ACCESS_WRITE && heap_has_pages(h))
+		r = take_number(h, b);
+	if (r < 0) {
+		areas_give_slot(&s->areas, slot);
+		return r;
+	}
+	join(b);
+	*out = take(b);
+	return 0;
+}
+
+void heap_regrant(struct binding *b, uint32_t first, uint32_t n)
+{
+	struct heap *h = b->heap;
+
+	pages_alloc_at(&h->pages, pages_run_of(&h->pages, first), first, n);
+	pages_remove(&h->pages, first);
+	holders_give(&h->holders, &b->held, first, n);
+	h->high_pages = max_u64(h->high_pages, h->holders.n_held);
+}
+
+/* Each word of a slot changes once at most: who looks sees what was, or what is. */
+void heap_revived(struct heap *h)
+{
+	struct binding *b;
+
+	publish_writers(h);
+	TAILQ_FOREACH(b, &h->bindings, of_heap) {
+		atomic_store_explicit(&binding_control(b)->pressed, 0, memory_order_release);
+		atomic_store_explicit(&binding_control(b)->state, h->state, memory_order_release);
+	}
 }
 
 static void cancel_refills(struct binding *b)
@@ -281,10 +373,12 @@ void heap_unbind(struct binding *b)
 	cancel_refills(b);
 	recall_forget(b);
 	ahead_forget(b);
+	keep_unbind(h->heaps->keep, b);
 	delist(b);
 	if (!h->n_bound && (h->state == STATE_DELETED || heap_is_private(h))) {
 		if (b->held.owner != UINT32_MAX)
 			h->holder[b->held.owner] = NULL;
+		keep_binding_end(h->heaps->keep, b);
 		free(b);
 		heap_free(h);
 		return;
@@ -295,6 +389,7 @@ void heap_unbind(struct binding *b)
 	}
 	if (b->held.owner != UINT32_MAX)
 		h->holder[b->held.owner] = NULL;
+	keep_binding_end(h->heaps->keep, b);
 	free(b);
 	heap_settle(h);
 }
@@ -334,6 +429,8 @@ void heap_delete(struct heap *h)
 
 	assert(!h->name && !h->creation);
 	mark_deleted(h);
+	if (h->n_bound)
+		keep_heap_deleted(h->heaps->keep, h);
 	drop_refills(h);
 	body->heap = h->facts.id;
 	TAILQ_FOREACH(b, &h->bindings, of_heap) {

@@ -32,6 +32,7 @@
 #include "common/pages.h"
 #include "daemon/arena.h"
 #include "daemon/binding.h"
+#include "daemon/keep.h"
 #include "proto/status.h"
 
 struct heap_facts { /* plain data */
@@ -54,6 +55,7 @@ struct heap {
 	struct table_node by_id;
 	TAILQ_ENTRY(heap) link; /* heaps.all */
 	struct arena *arena;
+	struct kept_heap kept;
 	struct name *name;       /* while it has it */
 	struct parked *creation; /* the CREATE that waits for the commit */
 
@@ -87,13 +89,14 @@ struct heap {
 /* What all heaps share. */
 struct heaps {
 	struct table by_id;
-	TAILQ_HEAD(, heap) all; /* by id */
+	TAILQ_HEAD(heap_list, heap) all; /* by id */
 	uint64_t last_id;
 	uint64_t n, n_total, bytes;
 	TAILQ_HEAD(, binding) orphans;
 	struct parked_list deadlines; /* by deadline */
 	uint64_t n_parked, n_recalls;
 	uint64_t recall_ns;
+	struct keep *keep; /* not ours; NULL: nothing is kept */
 	void (*wake)(void *ctx, uint64_t in_ns); /* heaps_work is wanted then */
 	void *ctx;
 };
@@ -114,6 +117,12 @@ uint64_t heaps_work(struct heaps *hs);
 /* The arena is taken on success. facts->id is set here; state is STATE_COMMITTING. 0, -ENOMEM. */
 int heap_new(struct heap **out, struct heaps *hs, const struct heap_facts *facts,
 	     struct arena **arena);
+/*
+ * The same for a heap that a daemon before had: facts->id is its own, and nothing is said of the
+ * ids to come. (Walks back over those of higher ids: they had better come in order.)
+ */
+int heap_revive(struct heap **out, struct heaps *hs, const struct heap_facts *facts,
+		struct arena **arena);
 /*
  * Pre: no binding with a session, no name, no creation. NULL is fine; returns NULL. Orphans go with
  * it.
@@ -172,6 +181,16 @@ void heap_unbind(struct binding *b);
  */
 void heap_delete(struct heap *h);
 
+/*
+ * For a heap of before, any state: a binding as it was, without its pages; pages of it, pre: they
+ * are free; and, when it has all, what its processes see. 0; -ENOMEM; -EEXIST: the slot is
+ * another's, or -EISCONN: the session is bound to it.
+ */
+int heap_rebind(struct binding **out, struct heap *h, struct session *s, uint32_t access,
+		uint32_t slot, uint32_t record);
+void heap_regrant(struct binding *b, uint32_t first, uint32_t n);
+void heap_revived(struct heap *h);
+
 /* ---- pages ---- */
 
 struct refill {
@@ -198,6 +217,13 @@ void heap_refill_ahead(struct binding *b, uint32_t pages, struct grant *grant);
 
 /* RETURN. 0; -EPROTO: pages it does not hold, or the answer to a recall that never was. */
 int heap_return(struct binding *b, const struct wire_return *body);
+
+/* Pages that it holds become free; nothing follows from it until heap_changed. Pre: holders_has. */
+void heap_take_back(struct binding *b, uint32_t first, uint32_t n);
+/* All that follows: grants, what the control slots say, recalls. */
+void heap_changed(struct heap *h);
+/* Its session has come back without what was on its way to it: nothing is expected of it. */
+void heap_forget_asked(struct binding *b);
 
 /* Takes a parked refill out of the queue and frees it. No event. */
 void heap_unpark(struct parked *p);

@@ -166,6 +166,8 @@ int heap_check(const struct heap *h, const char **why)
 		r = check_holders(h, why);
 	if (!r)
 		r = check_queue(h, why);
+	if (!r && keep_check(h->heaps->keep, h) < 0)
+		r = wrong(why, "the ledger says something else");
 	return r ? r : check_bindings(h, why);
 }
 

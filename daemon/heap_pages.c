@@ -11,6 +11,7 @@ static void hand_out(struct heap *h, struct binding *b, uint32_t first, uint32_t
 {
 	pages_remove(&h->pages, first);
 	holders_give(&h->holders, &b->held, first, n);
+	keep_grant(h->heaps->keep, b, first, n);
 	h->high_pages = max_u64(h->high_pages, h->holders.n_held);
 	h->is_stale = true;
 	/* its waiter may have given up meanwhile: then they lie idle there */
@@ -49,6 +50,26 @@ void pages_take_back(struct heap *h, struct binding *b, uint32_t first, uint32_t
 		h->is_stale = true; /* who holds all is not pressed by its own requests */
 	holders_take(&h->holders, &b->held, first, n);
 	pages_insert(&h->pages, first, n);
+	keep_return(h->heaps->keep, b, first, n);
+}
+
+void heap_take_back(struct binding *b, uint32_t first, uint32_t n)
+{
+	pages_take_back(b->heap, b, first, n);
+	b->heap->is_stale = true;
+}
+
+void heap_changed(struct heap *h)
+{
+	h->is_stale = true;
+	heap_settle(h);
+}
+
+void heap_forget_asked(struct binding *b)
+{
+	recall_forget(b);
+	ahead_forget(b);
+	b->dry = b->must_ask = b->recall_steady = false;
 }
 
 /*

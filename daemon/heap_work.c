@@ -90,6 +90,7 @@ static void orphan_unlist(struct binding *b)
 void orphan_free(struct binding *b)
 {
 	orphan_unlist(b);
+	keep_binding_end(b->heap->heaps->keep, b);
 	free(b);
 }
 

@@ -14,7 +14,9 @@
 #include "daemon/config.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
+#include "daemon/keep.h"
 #include "daemon/notify.h"
+#include "daemon/revive.h"
 #include "daemon/rt.h"
 #include "daemon/server.h"
 #include "daemon/socket.h"
@@ -37,6 +39,9 @@ struct daemon {
 	struct socket_file socket;
 	int fds[SOCKETS_MAX]; /* listening, not yet the server's */
 	size_t n_fds;
+	struct notify_fd *stored; /* from a daemon before, not yet the server's */
+	size_t n_stored;
+	struct keep *keep;        /* NULL: nothing outlives us */
 	struct loop_signal *term, *interrupt, *hangup;
 	struct loop_timer *status_timer, *watchdog_timer;
 	uint64_t watchdog_ns; /* how often we tell */
@@ -198,7 +203,7 @@ static int daemon_watch(struct daemon *d)
 static int daemon_listen(struct daemon *d, mode_t mode)
 {
 	_cleanup_free_ char *path = NULL;
-	int r = notify_sockets(d->fds, SOCKETS_MAX);
+	int r = notify_sockets(d->fds, SOCKETS_MAX, revive_knows, &d->stored, &d->n_stored);
 
 	if (r < 0)
 		return failed("what systemd passed is not a listening SOCK_SEQPACKET socket", r);
@@ -235,6 +240,32 @@ static void daemon_prepare(struct daemon *d, const struct config *c)
 		d->got_priority = !rt_set_priority(c->priority);
 }
 
+static void close_stored(struct daemon *d)
+{
+	while (d->n_stored)
+		close_fd(&d->stored[--d->n_stored].fd);
+	free(take(d->stored));
+}
+
+/* What a daemon before has left, if there is a place where it could. */
+static int daemon_revive(struct daemon *d)
+{
+	struct store *store;
+	int r = store_new(&store, d->loop);
+
+	if (!r && !store) {
+		log_info("what there is ends with this daemon: systemd keeps nothing for it");
+		return 0;
+	}
+	if (!r)
+		r = revive_keep(&d->keep, store, d->stored, d->n_stored);
+	if (r < 0) { /* a limit of file sizes, say: better a daemon whose heaps end with it than none */
+		log_warning("nothing can be kept for the next daemon: %s", strerror(-r));
+		return 0;
+	}
+	return server_keep(d->server, d->keep, d->stored, d->n_stored);
+}
+
 /* The config's value is taken. */
 static int daemon_serve(struct daemon *d, struct config *c)
 {
@@ -244,6 +275,9 @@ static int daemon_serve(struct daemon *d, struct config *c)
 		r = committer_new(&d->committer, d->loop, c->io_uring);
 	if (!r)
 		r = server_new(&d->server, d->loop, d->committer, c);
+	if (!r)
+		r = daemon_revive(d);
+	close_stored(d);
 	while (!r && d->n_fds)
 		r = server_listen_take(d->server, d->fds[--d->n_fds]);
 	if (!r)
@@ -278,6 +312,10 @@ static void daemon_deinit(struct daemon *d)
 {
 	while (d->n_fds)
 		close_fd(&d->fds[--d->n_fds]);
+	if (d->server && d->keep)
+		server_abandon(d->server); /* it is for the next one, or for systemd to drop */
+	keep_free(d->keep);
+	close_stored(d);
 	if (d->committer)
 		committer_drain(d->committer);
 	server_free(d->server);

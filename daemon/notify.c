@@ -22,19 +22,47 @@ static int check_socket(int fd)
 	return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-int notify_sockets(int *fds, size_t max)
+static void free_names(char ***names)
 {
-	int n = sd_listen_fds(1), r;
+	for (char **name = *names; name && *name; name++)
+		free(*name);
+	free(*names);
+}
 
-	if (n > 0 && (size_t)n > max)
-		return -E2BIG;
+static void add_stored(struct notify_fd *to, int fd, const char *name)
+{
+	to->fd = fd;
+	memcpy(to->name, name, strnlen(name, sizeof(to->name) - 1));
+}
+
+int notify_sockets(int *fds, size_t max, bool (*is_stored)(const char *name),
+		   struct notify_fd **stored, size_t *n_stored)
+{
+	_cleanup_(free_names) char **names = NULL;
+	int n = sd_listen_fds_with_names(1, &names), n_sockets = 0, r;
+
+	*stored = NULL;
+	*n_stored = 0;
+	if (n <= 0)
+		return n;
+	*stored = calloc((size_t)n, sizeof(**stored));
+	if (!*stored)
+		return -ENOMEM;
 	for (int i = 0; i < n; i++) {
-		fds[i] = SD_LISTEN_FDS_START + i;
-		r = check_socket(fds[i]);
+		int fd = SD_LISTEN_FDS_START + i;
+
+		if (is_stored(names[i])) {
+			add_stored(&(*stored)[(*n_stored)++], fd, names[i]);
+			continue;
+		}
+		if ((size_t)n_sockets == max)
+			return -E2BIG;
+		fds[n_sockets++] = fd;
+		r = check_socket(fd);
 		if (r < 0)
 			return r;
 	}
-	return n;
+	return n_sockets;
 }
 
 /* What systemd does not take is not our trouble: it will tell, by not believing us ready. */
@@ -72,8 +100,12 @@ void notify_watchdog(void)
 
 #else
 
-int notify_sockets(_unused_ int *fds, _unused_ size_t max)
+int notify_sockets(_unused_ int *fds, _unused_ size_t max,
+		   _unused_ bool (*is_stored)(const char *name), struct notify_fd **stored,
+		   size_t *n_stored)
 {
+	*stored = NULL;
+	*n_stored = 0;
 	return 0;
 }
 

@@ -8,12 +8,22 @@
 
 #include "common/base.h"
 
+#define NOTIFY_NAME_SIZE 16
+
+struct notify_fd { /* of the fd store */
+	int fd;
+	char name[NOTIFY_NAME_SIZE];
+};
+
 /*
  * The listening SOCK_SEQPACKET sockets systemd passed, in fds (the caller's from here,
  * close-on-exec and non-blocking); $LISTEN_FDS is unset. Their number; 0: none; -ENOTSOCK or
  * -EPROTOTYPE: one is something else; -E2BIG: more than max; other -errno.
+ * What comes under a name that is_stored() knows is none of these: *stored has it, for free(), its fds
+ * the caller's, close-on-exec.
  */
-int notify_sockets(int *fds, size_t max);
+int notify_sockets(int *fds, size_t max, bool (*is_stored)(const char *name),
+		   struct notify_fd **stored, size_t *n_stored);
 
 void notify_ready(void);
 void notify_reloading(void); /* notify_ready() must follow */

@@ -65,6 +65,7 @@ static const struct op ops[OP_CALL_COUNT] = {
 			.body = sizeof(struct wire_waiters),
 			.about = ABOUT_TARGET},
 	[OP_MAP] = {.run = op_map, .body = sizeof(struct wire_map), .about = ABOUT_TARGET},
+	[OP_RESUME] = {.run = op_resume},
 	[OP_STAT] = {.run = op_stat, .body = sizeof(struct wire_stat)},
 	[OP_REGIONS] = {.run = op_regions, .body = sizeof(struct wire_regions)},
 	[OP_DETAIL] = {.run = op_detail,

@@ -35,7 +35,7 @@ void emit_unbound(struct session *s, uint32_t id, uint32_t status)
 /* What a bind gets. The creator's bind gets what it asks for. */
 static uint32_t choose_access(const struct session *s, const struct heap *h, uint32_t asked)
 {
-	if (h->creation && h->creation->session == s)
+	if ((h->creation && h->creation->session == s) || h->kept.is_again)
 		return asked;
 	if (heap_is_private(h))
 		return 0;
@@ -58,6 +58,9 @@ int bind_into(struct session *s, struct heap *h, uint32_t asked, struct frame *f
 	}
 	if (!access)
 		return STATUS_DENIED;
+	r = keep_session(h->heaps->keep, s);
+	if (r)
+		return status_of_shortage(r);
 	r = arena_fd(h->arena, access == ACCESS_WRITE, &fd, opened);
 	if (r == -EACCES)
 		return STATUS_DENIED;

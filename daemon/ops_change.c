@@ -69,5 +69,6 @@ int op_chmod(struct request *rq)
 		h->facts.uid = c->uid;
 	if (c->gid != UINT32_MAX)
 		h->facts.gid = c->gid;
+	keep_heap_rights(h->heaps->keep, h);
 	return 0;
 }

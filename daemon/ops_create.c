@@ -91,7 +91,8 @@ static void tell_fallback(struct world *w, const struct heap *h)
 		g->told = true;
 }
 
-static void on_ready(void *ctx, int result)
+/* Its memory is there, and safe with systemd if there is one. */
+static void on_kept(void *ctx, int result)
 {
 	struct heap *h = ctx;
 	struct world *w = container_of(h->heaps, struct world, heaps);
@@ -104,6 +105,7 @@ static void on_ready(void *ctx, int result)
 	if (h->arena->fell_back)
 		tell_fallback(w, h);
 	h->state = STATE_LIVE;
+	keep_heap_live(h->heaps->keep, h);
 	if (h->creation->unbound)
 		emit_created(h->creation->session, h->creation->id, h);
 	else
@@ -121,17 +123,33 @@ static void on_ready(void *ctx, int result)
 	w->wake(w->ctx, 0);
 }
 
+static void on_ready(void *ctx, int result)
+{
+	struct heap *h = ctx;
+	const struct parked *p = h->creation;
+
+	if (!result)
+		result = keep_heap_store(h->heaps->keep, h, p->session->id, p->id, on_kept, h);
+	if (result != STATUS_PARKED)
+		on_kept(h, result);
+}
+
 /* Pre: *arena is new. Everything it takes is given back on failure. */
 static int start(struct request *rq, const struct heap_facts *facts, struct arena **arena)
 {
 	struct world *w = rq->world;
 	struct parked *p;
 	struct heap *h;
-	int r = heap_new(&h, &w->heaps, facts, arena);
+	bool unbound = REQUEST_BODY(rq, struct wire_create)->flags & WIRE_CREATE_UNBOUND;
+	int r = unbound ? 0 : keep_session(w->heaps.keep, rq->session);
 
-	if (r < 0)
+	if (!r)
+		r = heap_new(&h, &w->heaps, facts, arena);
+	if (r)
 		return r;
-	r = !facts->session ? namespace_give(&w->names, facts->name, h) : 0;
+	r = keep_heap_begin(w->heaps.keep, h);
+	if (!r && !facts->session)
+		r = namespace_give(&w->names, facts->name, h);
 	if (!r)
 		r = parked_new(&p, PARKED_CREATE, rq->session, rq->in->header.id, &w->accounts);
 	if (r) {
@@ -140,7 +158,7 @@ static int start(struct request *rq, const struct heap_facts *facts, struct aren
 		return r;
 	}
 	p->heap = h;
-	p->unbound = REQUEST_BODY(rq, struct wire_create)->flags & WIRE_CREATE_UNBOUND;
+	p->unbound = unbound;
 	h->creation = p;
 	r = arena_commit(h->arena, on_ready, h);
 	if (!r)
@@ -148,6 +166,37 @@ static int start(struct request *rq, const struct heap_facts *facts, struct aren
 	r = arena_status(h->arena, r);
 	creation_drop(w, h);
 	return r;
+}
+
+/* A daemon before has made it, and died before it could say so. */
+static bool made_before(const struct request *rq)
+{
+	const struct wire_create *c = REQUEST_BODY(rq, const struct wire_create);
+	const struct heap *h = namespace_heap(&rq->world->names, c->name);
+
+	return (c->flags & WIRE_CREATE_AGAIN) && h && h->state == STATE_LIVE &&
+	       h->kept.creator == rq->session->id && h->kept.request == rq->in->header.id;
+}
+
+static int answer_again(struct request *rq)
+{
+	const struct wire_create *c = REQUEST_BODY(rq, const struct wire_create);
+	struct heap *h = namespace_heap(&rq->world->names, c->name);
+	struct frame *f = &rq->reply->frame;
+	struct wire_bound *body =
+		frame_init(f, OP_CREATE | WIRE_REPLY, rq->in->header.id, STATUS_OK, sizeof(*body));
+	int r;
+
+	h->kept.creator = 0; /* once */
+	if (!(c->flags & WIRE_CREATE_UNBOUND)) {
+		h->kept.is_again = true;
+		r = bind_into(rq->session, h, ACCESS_WRITE, f, &rq->reply->opened);
+		h->kept.is_again = false;
+		return r;
+	}
+	bound_describe(h, body);
+	body->slot = UINT32_MAX;
+	return 0;
 }
 
 int op_create(struct request *rq)
@@ -165,6 +214,8 @@ int op_create(struct request *rq)
 		.lock = w->config.lock_arenas,
 	};
 
+	if (r == STATUS_EXISTS && made_before(rq))
+		return answer_again(rq);
 	if (r)
 		return r;
 	r = arena_new(&arena, w->committer, &w->accounts, p.facts.uid, &wish);

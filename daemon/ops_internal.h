@@ -26,6 +26,8 @@ op_fn op_create, op_delete, op_chmod, op_regions;
 op_fn op_bind, op_unbind;
 /* ops_pages.c */
 op_fn op_refill, op_free, op_cancel;
+/* ops_resume.c */
+op_fn op_resume;
 /* inspect.c, inspect_heap.c, inspect_detail.c */
 op_fn op_inquire, op_list, op_inspect, op_stat, op_bindings, op_waiters, op_map, op_detail;
 

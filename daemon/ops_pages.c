@@ -64,6 +64,8 @@ int op_free(struct request *rq)
 		return STATUS_BUSY;
 	event = frame_init(&f, EV_FREE, 0, 0, sizeof(*event));
 	*event = *body;
+	event->session = rq->session->id;
+	event->id = rq->in->header.id;
 	(void)session_emit(holder->session, &f);
 	return 0;
 }

@@ -56,7 +56,7 @@ static void close_socket(struct peers *ps, int *fd, bool wary, uid_t uid)
 	close_fd(fd);
 }
 
-static struct peer *peer_free(struct peer *p)
+struct peer *peer_free(struct peer *p)
 {
 	struct peers *ps = p->peers;
 	uid_t uid = p->session ? p->session->who.uid : p->who.uid;
@@ -75,6 +75,8 @@ static struct peer *peer_free(struct peer *p)
 	outq_deinit(&p->events);
 	credentials_deinit(&p->who);
 	charge_deinit(&p->charge);
+	if (p->session)
+		p->session->pidfd = -1;
 	if (p->session)
 		world_leave(ps->world, p->session);
 	close_socket(ps, &p->call_fd, p->call_wary, uid);
@@ -255,7 +257,8 @@ int peer_reply(struct peer *p, const struct frame *f)
 
 /*
  * What the client sent on the event socket before UNBIND is there, and must be handled before: once
- * the heap is bound anew its pages could be taken for others. The socket's buffer bounds it.
+ * the heap is bound anew its pages could be taken for others. And before RESUME: what it has given
+ * back it does not tell any more. The socket's buffer bounds it.
  */
 static int take_returns(struct peer *p, const char **why)
 {
@@ -271,7 +274,8 @@ static int answer(struct peer *p, const struct frame *in, const char **why)
 {
 	_cleanup_fd_ int opened = -1;
 	struct reply reply;
-	int r = in->header.op == OP_UNBIND ? take_returns(p, why) : 0;
+	bool behind = in->header.op == OP_UNBIND || in->header.op == OP_RESUME;
+	int r = behind ? take_returns(p, why) : 0;
 
 	if (r < 0)
 		return r;
@@ -402,6 +406,47 @@ int peer_new_take(struct peers *ps, int fd)
 	if (r)
 		peer_free(p);
 	return r;
+}
+
+/* ---- absent ---- */
+
+int peer_absent_take(struct peers *ps, struct session *s, int pidfd)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p) {
+		close_fd(&pidfd);
+		return -ENOMEM;
+	}
+	*p = (struct peer){.peers = ps,
+			   .call_fd = -1,
+			   .event_fd = -1,
+			   .pidfd = pidfd,
+			   .is_absent = true,
+			   .who = CREDENTIALS_NULL};
+	outq_init(&p->replies);
+	outq_init(&p->events);
+	TAILQ_INSERT_TAIL(&ps->all, p, link);
+	r = loop_io_new(&p->pid_io, ps->loop, p->pidfd, LOOP_READ, on_death, p);
+	if (r < 0) {
+		peer_free(p);
+		return r;
+	}
+	p->session = s;
+	s->pidfd = pidfd;
+	return 0;
+}
+
+struct peer *peer_find_absent(const struct peers *ps, uint64_t session)
+{
+	struct peer *p;
+
+	TAILQ_FOREACH(p, &ps->all, link) {
+		if (p->is_absent && p->session->id == session)
+			break;
+	}
+	return p;
 }
 
 /* ---- all peers ---- */

@@ -39,6 +39,13 @@ void peers_init(struct peers *ps, struct world *w, struct loop *l, void (*wake)(
 void peers_deinit(struct peers *ps); /* closes all. Safe twice */
 
 /*
+ * A session that a daemon before had: absent, without sockets, until a connection resumes it
+ * (greeting.c) or its process ends. The pidfd is ours from here, even on failure; then the session is
+ * not. 0, -ENOMEM, another -errno.
+ */
+int peer_absent_take(struct peers *ps, struct session *s, int pidfd);
+
+/*
  * A connection that was accepted. The fd is ours from here, even on failure. 0; -errno: it is
  * closed.
  */

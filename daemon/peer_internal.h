@@ -19,6 +19,7 @@ struct peer {
 	struct loop_timer *greeting; /* until HELLO */
 	struct outq replies, events;
 	bool is_refused; /* over its user's limit */
+	bool is_absent;  /* its session was a daemon's before, and has no sockets */
 	bool doomed;
 	const char *why; /* it is doomed; NULL: it has gone by itself */
 };
@@ -29,6 +30,10 @@ void peer_drop(struct peer *p, const char *why); /* closes it; why NULL: no log 
 void peer_doom(struct peer *p, const char *why); /* has it closed soon */
 
 /* 0, or -errno: it cannot be told. The frame's fds stay the caller's. */
+/* The one that stands for an absent session; NULL. Walks them. */
+struct peer *peer_find_absent(const struct peers *ps, uint64_t session);
+struct peer *peer_free(struct peer *p); /* without a session: no more than its descriptors. Returns NULL */
+
 int peer_reply(struct peer *p, const struct frame *f);
 void peer_on_event(void *ctx, unsigned ready);
 

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include "daemon/listener.h"
+#include "daemon/revive.h"
 
 #define LISTENERS_MAX 16
 
@@ -69,6 +70,18 @@ int server_new(struct server **out, struct loop *l, struct committer *committer,
 	peers_init(&s->peers, &s->world, l, wake_now, s);
 	*out = s;
 	return 0;
+}
+
+int server_keep(struct server *s, struct keep *keep, struct notify_fd *fds, size_t n)
+{
+	world_keep(&s->world, keep);
+	return revive_world(&s->world, &s->peers, fds, n);
+}
+
+void server_abandon(struct server *s)
+{
+	s->closing = true;
+	world_abandon(&s->world);
 }
 
 struct server *server_free(struct server *s)

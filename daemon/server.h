@@ -12,11 +12,21 @@
 #include "daemon/config.h"
 #include "daemon/loop.h"
 
+struct keep;
+struct notify_fd;
 struct server;
 
 /* The server takes the value of *config (which is then as after config_init). 0 or -errno. */
 int server_new(struct server **out, struct loop *l, struct committer *committer,
 	       struct config *config);
+/*
+ * What happens is kept from now on, and the world is what a daemon before has left. keep stays the
+ * caller's and goes before the server; the descriptors are the server's from here. Before any socket.
+ * 0, -ENOMEM: nothing may be done with it any more.
+ */
+int server_keep(struct server *s, struct keep *keep, struct notify_fd *fds, size_t n);
+/* The daemon ends, and what is kept stays: nobody is told anything any more, nothing is given back. */
+void server_abandon(struct server *s);
 struct server *server_free(struct server *s);
 
 /* A listening SOCK_SEQPACKET socket; ours from here, even on failure. */

@@ -13,6 +13,7 @@
 
 #include "daemon/access.h"
 #include "daemon/areas.h"
+#include "daemon/kept.h"
 #include "daemon/parked.h"
 #include "proto/channel.h"
 
@@ -38,6 +39,8 @@ struct session {
 	char label[WIRE_LABEL_SIZE];
 	struct charge charge;
 	struct areas areas;
+	int pidfd; /* the port's; -1: none */
+	struct kept_session kept;
 	struct table bindings; /* by heap id */
 	TAILQ_HEAD(, binding) bound;
 	uint32_t n_bound;
@@ -46,7 +49,8 @@ struct session {
 	uint32_t last_recall; /* sequence number; shared by all bindings, so that it never fits
 				 another one's */
 	bool has_unbound;     /* has ever unbound a heap */
-	const struct session_port *port; /* NULL: ended */
+	bool is_resuming;     /* back, and has not told yet all that it holds */
+	const struct session_port *port; /* NULL: ended, or absent */
 	void *port_ctx;
 	TAILQ_ENTRY(session) link; /* the server's: of all, or of those that have ended */
 };
@@ -54,6 +58,15 @@ struct session {
 /* *who and *charge are taken on success. 0; -ENOMEM, -EMFILE, -ENFILE, another -errno. */
 int session_new(struct session **out, uint64_t id, struct credentials *who, struct charge *charge,
 		const char *label, const struct session_port *port, void *ctx);
+/*
+ * One that a daemon before had, absent: it has no port. who and charge as above; the areas'
+ * descriptors are ours from here, even on failure. 0; -ENOMEM, another -errno.
+ */
+int session_revive_take(struct session **out, uint64_t id, struct credentials *who,
+			struct charge *charge, const char *label, int control_rw_fd, int stats_fd);
+/* It is back, with a process's fresh credentials, which are taken. */
+void session_return(struct session *s, struct credentials *who, const struct session_port *port,
+		    void *ctx);
 /* Pre: nothing bound, nothing parked. NULL is fine; returns NULL. */
 struct session *session_free(struct session *s);
 

@@ -28,6 +28,25 @@ void world_init(struct world *w, struct committer *c, struct config *config,
 	TAILQ_INIT(&w->ended);
 }
 
+void world_keep(struct world *w, struct keep *keep)
+{
+	keep->wake = w->wake;
+	keep->ctx = w->ctx;
+	w->heaps.keep = keep;
+}
+
+void world_abandon(struct world *w)
+{
+	struct session *s;
+
+	TAILQ_FOREACH(s, &w->sessions, link) {
+		session_end(s);
+		if (s->kept.record != LEDGER_NONE)
+			areas_abandon(&s->areas);
+	}
+	w->heaps.keep = NULL;
+}
+
 void world_reload(struct world *w, struct config *config)
 {
 	config_deinit(&w->config);
@@ -43,9 +62,16 @@ int world_join(struct world *w, struct session **out, struct credentials *who,
 	if (r < 0)
 		return r;
 	w->last_session++;
+	keep_last_session(w->heaps.keep, w->last_session);
 	w->n_sessions++;
 	TAILQ_INSERT_TAIL(&w->sessions, *out, link);
 	return 0;
+}
+
+void world_rejoin(struct world *w, struct session *s)
+{
+	w->n_sessions++;
+	TAILQ_INSERT_TAIL(&w->sessions, s, link);
 }
 
 void world_unpark(struct world *w, struct parked *p)
@@ -96,6 +122,7 @@ static void undo_ended(struct world *w)
 
 void world_leave(struct world *w, struct session *s)
 {
+	keep_session_end(w->heaps.keep, s); /* first: it shall not wait for its process to end, should we */
 	session_end(s);
 	w->n_sessions--;
 	TAILQ_REMOVE(&w->sessions, s, link);
@@ -114,6 +141,8 @@ uint64_t world_work(struct world *w)
 	undo_ended(w);
 	binds_serve(w);
 	next = heaps_work(&w->heaps);
+	if (keep_work(w->heaps.keep))
+		return 0;
 	return TAILQ_EMPTY(&w->ended) && TAILQ_EMPTY(&w->names.due) ? next : 0;
 }
 

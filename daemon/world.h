@@ -39,6 +39,18 @@ void world_init(struct world *w, struct committer *c, struct config *config,
 /* Disposes of all heaps. Pre: every session has left, no commit is under way. */
 void world_deinit(struct world *w);
 
+/*
+ * What happens from now on is kept; the keep stays the caller's and goes after the world. Before
+ * anything else is done with it.
+ */
+void world_keep(struct world *w, struct keep *keep);
+
+/*
+ * The daemon ends, and what is kept goes on without it: from here nothing is taken out of the
+ * ledger or the store.
+ */
+void world_abandon(struct world *w);
+
 /* The new config's value is taken: limits and rules hold for what comes from now on. */
 void world_reload(struct world *w, struct config *config);
 
@@ -46,6 +58,8 @@ void world_reload(struct world *w, struct config *config);
 int world_join(struct world *w, struct session **out, struct credentials *who,
 	       struct charge *charge, const char *label, const struct session_port *port,
 	       void *ctx);
+/* One that a daemon before had; ours from here. */
+void world_rejoin(struct world *w, struct session *s);
 /* The session is over: ours from here. */
 void world_leave(struct world *w, struct session *s);
 

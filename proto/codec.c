@@ -115,6 +115,10 @@ static const struct message calls[OP_CALL_COUNT] = {
 		.request = BODY(wire_target, check_list),
 		.answer = ARRAY(wire_regions, n, region, check_walked, check_region),
 	},
+	[OP_RESUME] = {
+		.text = "RESUME",
+		.request = ARRAY(wire_resume, n_runs, runs, check_resume, check_run),
+	},
 	[OP_DETAIL] = {
 		.text = "DETAIL",
 		.request = BODY(wire_target, check_target),

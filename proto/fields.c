@@ -158,7 +158,7 @@ const char *check_create(const struct frame *f, const void *part)
 		if (!(c->flags & WIRE_CREATE_CONFIGURED) != !c->name[0])
 			return "a region with the wrong name";
 	}
-	if (c->flags & (c->flags - 1))
+	if (c->flags & ~WIRE_CREATE_AGAIN & ((c->flags & ~WIRE_CREATE_AGAIN) - 1))
 		return "flags that exclude each other";
 	return (c->flags & ~WIRE_CREATE_ALL) || c->pad ? "unknown flag" : NULL;
 }
@@ -233,12 +233,31 @@ const char *check_refill(const struct frame *f, const void *part)
 										  : NULL;
 }
 
+const char *check_resume(const struct frame *f, const void *part)
+{
+	const struct wire_resume *r = part;
+
+	(void)f;
+	switch (r->flags) {
+	case 0:
+	case WIRE_RESUME_MORE:
+		return r->heap ? NULL : "heap 0";
+	case WIRE_RESUME_ALL:
+		return r->heap && !r->n_runs ? NULL : "heap 0, or runs beside all";
+	case WIRE_RESUME_END:
+		return !r->heap && !r->n_runs ? NULL : "a heap behind the last one";
+	default:
+		return "unknown flag";
+	}
+}
+
 const char *check_free(const struct frame *f, const void *part)
 {
 	const struct wire_free *fr = part;
 
-	(void)f;
-	return fr->heap ? NULL : "heap 0";
+	if (!fr->heap || fr->pad)
+		return "heap 0 or padding";
+	return !(f->header.op & WIRE_EVENT) && (fr->session || fr->id) ? "a sender of its own choice" : NULL;
 }
 
 const char *check_cancel(const struct frame *f, const void *part)

@@ -14,7 +14,7 @@ typedef const char *check_fn(const struct frame *f, const void *part);
 
 /* The fixed parts of requests. */
 check_fn check_hello, check_create, check_bind, check_heap, check_target, check_walk, check_list,
-	check_chmod, check_refill, check_free, check_cancel, check_return;
+	check_chmod, check_resume, check_refill, check_free, check_cancel, check_return;
 
 /* The fixed parts of replies and events. */
 check_fn check_welcome, check_bound, check_grant, check_recall, check_walked, check_stat,

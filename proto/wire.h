@@ -29,6 +29,7 @@
 
 /* Feature bits of HELLO: each side says what it knows; both use the intersection. */
 #define WIRE_FEATURE_BASE 0x1u
+#define WIRE_FEATURE_KEPT 0x2u /* the session outlives the daemon: it may be resumed at the next one */
 
 #define WIRE_REPLY 0x8000u /* or'ed to a request's op in its reply */
 #define WIRE_EVENT 0x4000u
@@ -54,6 +55,7 @@ enum wire_op {
 	OP_STAT,
 	OP_REGIONS,
 	OP_DETAIL,
+	OP_RESUME,
 	OP_CALL_COUNT,
 
 	/* event socket, client to daemon, no reply */
@@ -92,8 +94,9 @@ struct wire_hello {
 	uint32_t version;
 	uint32_t features;
 	char label[WIRE_LABEL_SIZE]; /* the program's short name, for people only; 0-terminated */
+	uint64_t resume; /* 0; or the session this process had at a daemon before: STATUS_MISSING if it is not known */
 };
-_Static_assert(sizeof(struct wire_hello) == 40, "wire layout");
+_Static_assert(sizeof(struct wire_hello) == 48, "wire layout");
 
 /* fds of the reply: [0] the event socket, [1] the statistics area (read-write), [2] the control
  * area (read-only) */
@@ -169,7 +172,9 @@ _Static_assert(sizeof(struct wire_create) == 96, "wire layout");
 				       It stays the creator's alone, and the name is no heap's name */
 #define WIRE_CREATE_OWN 0x4u /* KIND_REGION without a name: the creator has the memory itself, size bytes of it. The
 				arena that comes is one page that nobody uses; the binding's statistics are what it is for */
-#define WIRE_CREATE_ALL 0x7u
+#define WIRE_CREATE_AGAIN 0x8u /* sent again under its id to a new daemon: what the one before may have made of it, and
+				  not told, is the answer */
+#define WIRE_CREATE_ALL 0xfu
 
 enum wire_access {
 	ACCESS_READ = 1,  /* an O_RDONLY fd; no pages are granted */
@@ -280,10 +285,32 @@ struct wire_return {
 _Static_assert(sizeof(struct wire_return) == 24, "wire layout");
 #define WIRE_RETURN_RUNS_MAX ((WIRE_BODY_MAX - sizeof(struct wire_return)) / sizeof(struct wire_run))
 
+/*
+ * What a resumed session holds of a heap, in as many frames as are needed: runs in the order of pages, each behind
+ * those before. Between HELLO and the frame with END nothing else is sent. Of what the ledger has and the
+ * session does not tell, pages become free and bindings end.
+ */
+struct wire_resume {
+	uint64_t heap;  /* END: 0 */
+	uint32_t n_runs;
+	uint32_t flags; /* WIRE_RESUME_* */
+	struct wire_run runs[];
+};
+_Static_assert(sizeof(struct wire_resume) == 16, "wire layout");
+#define WIRE_RESUME_RUNS_MAX ((WIRE_BODY_MAX - sizeof(struct wire_resume)) / sizeof(struct wire_run))
+
+#define WIRE_RESUME_ALL 0x1u  /* all pages that it has as far as the daemon knows; no runs */
+#define WIRE_RESUME_MORE 0x2u /* another frame of this heap follows */
+#define WIRE_RESUME_END 0x4u  /* that was all; heap 0, no runs */
+
 struct wire_free { /* FREE, EV_FREE */
 	uint64_t heap;
 	uint64_t offset;
+	uint64_t session; /* EV_FREE: whose FREE it was; FREE: 0 */
+	uint32_t id;      /* and that one's id, so that one which is sent again is known; FREE: 0 */
+	uint32_t pad;
 };
+_Static_assert(sizeof(struct wire_free) == 32, "wire layout");
 
 struct wire_cancel {
 	uint32_t id; /* of the parked request */

@@ -429,6 +429,8 @@ uint64_t create_heap(struct player *p, const char *name, uint64_t pages, uint32_
 	id = p->last_id;
 	while (stage_jobs())
 		stage_commit(p->stage, 0);
+	if (p->stage->world.heaps.keep)
+		stage_work(p->stage); /* it is stored first */
 	player_take(p, EV_BOUND, &f);
 	assert_int_equal(STATUS_OK, f.header.status);
 	assert_int_equal(id, f.header.id);

@@ -14,8 +14,8 @@ ops=$(echo "$code" | grep -oE '^[[:space:]](OP|EV)_[A-Z_]+' | grep -vE '_(COUNT|
 statuses=$(grep -oE '^[[:space:]]STATUS_[A-Z_]+' proto/status.h | grep -v COUNT)
 values=$(echo "$code" | grep -oE '^[[:space:]](KIND|ACCESS|STATE|BACKING)_[A-Z]+|enum wire_(state|quarter) .*' |
 	grep -oE '(KIND|ACCESS|STATE|BACKING|QUARTER)_[A-Z]+' | grep -v LAST)
-flags=$(echo "$code" | grep -oE 'WIRE_(CREATE|BIND|REFILL|FEATURE)_[A-Z]+|WIRE_(PERM|GID)_DEFAULT|WIRE_(NON_)?CACHEABLE' |
-	grep -v _ALL | sort -u)
+flags=$(echo "$code" | grep -oE 'WIRE_(CREATE|BIND|REFILL|RESUME|FEATURE)_[A-Z]+|WIRE_(PERM|GID)_DEFAULT|WIRE_(NON_)?CACHEABLE' |
+	grep -vE 'CREATE_ALL|RESUME_RUNS' | sort -u)
 structs=$(echo "$code" | grep -oE '^struct wire_[a-z]+' | sed 's/struct //' | grep -v header | sort -u)
 fields=$(echo "$code" | grep -oE '^[[:space:]](_Atomic |struct |u?int|char)[a-z0-9_ ]*[[:space:]][a-z_]+(\[|;)' |
 	grep -oE '[a-z_]+(\[|;)$' | tr -d '[;' | sort -u)

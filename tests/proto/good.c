@@ -8,12 +8,13 @@
 const uint16_t good_ops[] = {
 	OP_HELLO, OP_PING, OP_CREATE, OP_BIND, OP_UNBIND, OP_DELETE, OP_REFILL, OP_FREE, OP_CANCEL,
 	OP_INQUIRE, OP_CHMOD, OP_LIST, OP_INSPECT, OP_BINDINGS, OP_WAITERS, OP_MAP, OP_STAT,
-	OP_REGIONS, OP_DETAIL,
+	OP_REGIONS, OP_DETAIL, OP_RESUME,
 	OP_HELLO | WIRE_REPLY, OP_PING | WIRE_REPLY, OP_CREATE | WIRE_REPLY, OP_BIND | WIRE_REPLY,
 	OP_UNBIND | WIRE_REPLY, OP_DELETE | WIRE_REPLY, OP_REFILL | WIRE_REPLY, OP_FREE | WIRE_REPLY,
 	OP_CANCEL | WIRE_REPLY, OP_INQUIRE | WIRE_REPLY, OP_CHMOD | WIRE_REPLY, OP_LIST | WIRE_REPLY,
 	OP_INSPECT | WIRE_REPLY, OP_BINDINGS | WIRE_REPLY, OP_WAITERS | WIRE_REPLY, OP_MAP | WIRE_REPLY,
 	OP_STAT | WIRE_REPLY, OP_REGIONS | WIRE_REPLY, OP_DETAIL | WIRE_REPLY,
+	OP_RESUME | WIRE_REPLY,
 	OP_RETURN,
 	EV_BOUND, EV_GRANT, EV_RECALL, EV_DELETED, EV_FREE,
 };
@@ -159,6 +160,10 @@ static void good_free(struct frame *f, uint16_t op)
 	struct wire_free *b = frame_init(f, op, op == OP_FREE, 0, sizeof(*b));
 
 	*b = (struct wire_free){.heap = 9, .offset = 4096};
+	if (op == EV_FREE) {
+		b->session = 3;
+		b->id = 7;
+	}
 }
 
 static void good_cancel(struct frame *f)
@@ -286,6 +291,15 @@ static void good_return(struct frame *f)
 	good_runs(b->runs);
 }
 
+static void good_resume(struct frame *f)
+{
+	struct wire_resume *b =
+		frame_init(f, OP_RESUME, 1, 0, sizeof(*b) + TWO * sizeof(struct wire_run));
+
+	*b = (struct wire_resume){.heap = 9, .n_runs = TWO, .flags = WIRE_RESUME_MORE};
+	good_runs(b->runs);
+}
+
 static void good_recall(struct frame *f)
 {
 	struct wire_recall *b = frame_init(f, EV_RECALL, 0, 0, sizeof(*b));
@@ -338,6 +352,8 @@ void good_frame(struct frame *f, uint16_t op)
 	case OP_FREE:
 	case EV_FREE:
 		return good_free(f, op);
+	case OP_RESUME:
+		return good_resume(f);
 	case OP_CANCEL:
 		return good_cancel(f);
 	case OP_CHMOD:

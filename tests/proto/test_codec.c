@@ -178,7 +178,7 @@ static bool may_be_empty_with(uint16_t op, uint32_t status)
 	case STATUS_OK:
 		return op == (OP_UNBIND | WIRE_REPLY) || op == (OP_DELETE | WIRE_REPLY) ||
 		       op == (OP_FREE | WIRE_REPLY) || op == (OP_CANCEL | WIRE_REPLY) ||
-		       op == (OP_CHMOD | WIRE_REPLY);
+		       op == (OP_CHMOD | WIRE_REPLY) || op == (OP_RESUME | WIRE_REPLY);
 	case STATUS_PARKED:
 		return binds || op == (OP_REFILL | WIRE_REPLY);
 	case STATUS_LATE:
@@ -318,6 +318,20 @@ static const struct change bad[] = {
 	SET(OP_REFILL, wire_refill, pad, 1),
 
 	SET(OP_FREE, wire_free, heap, 0),
+	SET(OP_FREE, wire_free, session, 1), /* the daemon says who it was */
+	SET(OP_FREE, wire_free, id, 1),
+	SET(OP_FREE, wire_free, pad, 1),
+	SET(EV_FREE, wire_free, pad, 1),
+
+	SET(OP_RESUME, wire_resume, heap, 0),
+	SET(OP_RESUME, wire_resume, n_runs, 1),
+	SET(OP_RESUME, wire_resume, n_runs, 0x20000002),
+	SET(OP_RESUME, wire_resume, flags, WIRE_RESUME_ALL), /* and runs */
+	SET(OP_RESUME, wire_resume, flags, WIRE_RESUME_END), /* and a heap */
+	SET(OP_RESUME, wire_resume, flags, WIRE_RESUME_MORE | WIRE_RESUME_ALL),
+	SET(OP_RESUME, wire_resume, flags, 8),
+	ITEM(OP_RESUME, wire_resume, wire_run, n, 0),
+
 	SET(OP_CANCEL, wire_cancel, id, 0),
 	SET(OP_CANCEL, wire_cancel, pad, 1),
 
@@ -443,6 +457,10 @@ static const struct change fine[] = {
 	SET(OP_REFILL, wire_refill, priority, 0),
 	SET(OP_REFILL, wire_refill, flags, WIRE_REFILL_AHEAD | WIRE_REFILL_NONBLOCK),
 	SET(OP_LIST, wire_target, cursor, UINT64_MAX),
+	SET(OP_HELLO, wire_hello, resume, UINT64_MAX),
+	SET(OP_CREATE, wire_create, flags, WIRE_CREATE_AGAIN),
+	SET(OP_CREATE, wire_create, flags, WIRE_CREATE_AGAIN | WIRE_CREATE_UNBOUND),
+	SET(OP_RESUME, wire_resume, flags, 0),
 	SET(OP_RETURN, wire_return, seq, 0),
 	SET(OP_RETURN, wire_return, more, 0),
 	ITEM(OP_RETURN, wire_return, wire_run, n, 4),

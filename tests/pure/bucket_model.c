@@ -374,6 +374,28 @@ static void same_counters(const struct bucket_model *m)
 	must(m->stats->bad_frees == m->bad_frees && m->stats->n_waiters == 0);
 }
 
+/* The hardware pages that are present, told in runs that are as long as they can be, two at a time. */
+static void same_held(const struct bucket_model *m)
+{
+	struct wire_run runs[2];
+	uint32_t from = 0, page = 0;
+
+	while (from != UINT32_MAX) {
+		size_t n = bucket_held(&m->h, &from, runs, 2);
+
+		must(n <= 2);
+		for (size_t i = 0; i < n; i++) {
+			for (; page < runs[i].first; page++)
+				must(!m->cut[page * m->hw_pages].present);
+			for (; page < runs[i].first + runs[i].n; page++)
+				must(m->cut[page * m->hw_pages].present);
+			must(page == runs[i].first + runs[i].n);
+		}
+	}
+	for (; page < m->n_hw; page++)
+		must(!m->cut[page * m->hw_pages].present);
+}
+
 void model_same(const struct bucket_model *m)
 {
 	uint32_t present = 0, empty = 0, free_hw = bucket_free_hw(&m->h);
@@ -387,6 +409,7 @@ void model_same(const struct bucket_model *m)
 	for (uint32_t i = 0; i < m->n_blocks; i++)
 		must(bucket_size(&m->h, m->blocks[i].offset) == m->blocks[i].bytes);
 	same_counters(m);
+	same_held(m);
 	must(bucket_check(&m->h) == 0);
 }
 

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include "tests/story/actor.h"
+#include "tests/story/keeper.h"
 #include "tests/story/raw.h"
 
 #define DEADLINE_S (60u * STORY_FACTOR)
@@ -27,6 +28,7 @@ static struct {
 	char socket[96], config[96], log[96];
 	volatile pid_t heapd;
 	int heapd_status;
+	unsigned keep; /* descriptors that outlive it; 0: none */
 	const char *allowed[N_ALLOWED];
 	size_t n_allowed;
 	const char *name;
@@ -197,6 +199,8 @@ static void heapd_exec(int log, int (*prepare)(void))
 	(void)unsetenv("NOTIFY_SOCKET");
 	(void)dup2(log, STDERR_FILENO);
 	(void)dup2(log, STDOUT_FILENO);
+	if (story.keep)
+		keeper_hand_over(story.keep);
 	if (prepare && prepare() < 0) {
 		(void)dprintf(STDERR_FILENO, "<2>heapd could not be prepared: %s\n", strerror(errno));
 		_exit(126);
@@ -270,6 +274,12 @@ void heapd_start_limited(const char *config, rlim_t nofile)
 {
 	limit_of_files = nofile;
 	heapd_start_prepared(config, limit_files);
+}
+
+void heapd_keep(unsigned max)
+{
+	story.keep = max;
+	keeper_start(story.dir);
 }
 
 void heapd_start(const char *config)
@@ -374,6 +384,7 @@ int story_end(void **state)
 
 	(void)state;
 	(void)alarm(0);
+	keeper_stop();
 	if (r < 0 || !story.played)
 		log_print();
 	(void)nftw(story.dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);

@@ -77,6 +77,11 @@ void heapd_start(const char *config);
 void heapd_start_limited(const char *config, rlim_t nofile); /* with that many descriptors */
 /* prepare runs in the process that becomes heapd; 0, or -1 and errno. */
 void heapd_start_prepared(const char *config, int (*prepare)(void));
+/*
+ * From now on what heapd stores outlives it: up to max descriptors, as systemd's fd store would. Every
+ * heapd_start() goes on with what the one before has left.
+ */
+void heapd_keep(unsigned max);
 pid_t heapd_pid(void);    /* 0: none runs */
 void heapd_stop(void);    /* SIGTERM; checks exit status and log */
 void heapd_kill(void);    /* SIGKILL; the log is not checked for its end */

@@ -147,6 +147,68 @@ restart_after_crash() {
 	expect good "$(in_ heapd-test-client pool $mib)" 'a client'
 }
 
+# A process that has a heap goes on whatever becomes of heapd: killed, restarted, replaced by a newer build. Stopped, and
+# started again, is the end: systemd lets go of what it kept.
+outlives() {
+	local pid bin version newer
+	in_ systemctl restart heapd || failed restart
+	stored() { property NFileDescriptorStore; }
+	empty() { [ "$(stored)" = 1 ]; } # the state
+	try_for 10 empty || failed "stored at first: $(stored)"
+	coproc WORKER { exec_in heapd-test-client work survivor $mib; }
+	local in=${WORKER[1]} out worker=$WORKER_PID
+	exec {out}<&"${WORKER[0]}" # bash closes its own when the process ends
+	read -r -t 10 said <&"$out"
+	expect ready "$said" 'client'
+	expect 5 "$(stored)" 'stored: state, a heap, three of a session'
+	another() { local p; p=$(property MainPID); [ "$p" != 0 ] && [ "$p" != "$pid" ] && [ "$(property ActiveState)" = active ]; }
+	for _ in 1 2 3; do
+		pid=$(property MainPID)
+		send KILL "$pid"
+		try_for 10 another || failed "not started again: $(property ActiveState)"
+		in_log 6 '^goes on with 1 heaps, 1 sessions, 1 bindings$'
+		in_ heapctl list --noheadings | grep -q '\<survivor\>' || failed 'the heap is gone after a kill'
+	done
+	in_ systemctl restart heapd || failed restart
+	in_ heapctl list --noheadings | grep -q '\<survivor\>' || failed 'the heap is gone after a restart'
+	bin=$(in_ sh -c 'command -v heapd')
+	version=$(in_ heapd --version | sed 's/.* //')
+	newer=${version%?}9
+	cp "$inside$bin" "$dir/heapd.before"
+	sed "s/$version/$newer/g" "$dir/heapd.before" >"$dir/heapd.newer"
+	cp "$dir/heapd.newer" "$inside$bin.newer" && chmod 755 "$inside$bin.newer" && mv "$inside$bin.newer" "$inside$bin"
+	in_ systemctl restart heapd || failed 'restart of the newer build'
+	in_log 6 "^ready: version $newer"
+	in_ heapctl list --noheadings | grep -q '\<survivor\>' || failed 'the heap is gone after an upgrade'
+	cp "$dir/heapd.before" "$inside$bin.before" && chmod 755 "$inside$bin.before" && mv "$inside$bin.before" "$inside$bin"
+	in_ systemctl restart heapd || failed 'restart of the older build'
+	expect 5 "$(stored)" 'stored after all that'
+	exec {in}>&-
+	read -r -t 10 said <&"$out"
+	expect good "$said" 'the client in the end'
+	wait "$worker"
+	exec {out}<&-
+	expect deleted "$(in_ heapd-test-client delete survivor)" 'delete'
+	try_for 10 empty || failed "stored at the end: $(stored)"
+
+	coproc WORKER { exec_in heapd-test-client work mortal $mib; }
+	in=${WORKER[1]} worker=$WORKER_PID
+	exec {out}<&"${WORKER[0]}"
+	read -r -t 10 said <&"$out"
+	expect ready "$said" 'client'
+	stop_all
+	in_ systemctl start heapd || failed start
+	read -r -t 20 said <&"$out"
+	case $said in # its call to the daemon, or its own look at the heap: whichever came first
+	EIDRM | ECONNREFUSED) ;;
+	*) failed "a client of a daemon that was stopped: '$said'" ;;
+	esac
+	exec {in}>&-
+	wait "$worker"
+	exec {out}<&-
+	in_ heapctl list --noheadings | grep -q . && failed 'heaps after stop and start'
+}
+
 watchdog() {
 	local pid dropin=/run/systemd/system/heapd.service.d
 	in_ mkdir -p $dropin
@@ -263,6 +325,6 @@ quiet_at_the_end() { # nothing above info that nobody asked for
 }
 
 for test in users_and_places start status_text little_privilege uses_io_uring arenas_locked reload_good reload_bad stop \
-	start_by_socket enable restart_after_crash watchdog priority access memory_limit heapctl_there quiet_at_the_end stop; do
+	start_by_socket enable restart_after_crash outlives watchdog priority access memory_limit heapctl_there quiet_at_the_end stop; do
 	run $test
 done

@@ -1,0 +1,457 @@
+/*
+ * Story: heapd dies or is replaced, and what it kept goes on
+ */
+#include <signal.h>
+#include "tests/story/keeper.h"
+#include "tests/story/raw.h"
+#include "tests/story/steps.h"
+
+#define BYTES 65536
+#define STORE 256u
+
+/* As systemd would, at once. */
+static void again(void)
+{
+	heapd_kill();
+	heapd_start("");
+}
+
+/* Nobody asks, nothing is parked: heaps, contents and grants are there as before. */
+static void a_named_heap_goes_on(void)
+{
+	struct actor *a = actor_new(2);
+	struct lane *l = &a->lane[0], *other = lane_new();
+	RT_HEAP_INFO info;
+
+	heapd_keep(STORE);
+	heapd_start("");
+	EXPECT(0, do_create(l, 0, "pool", BYTES, H_FIFO));
+	EXPECT(0, do_create(l, 1, "segment", BYTES, H_SHARED));
+	EXPECT(0, do_create(l, 2, NULL, BYTES, H_FIFO));
+	EXPECT(0, do_alloc(l, 0, 0, 8192, TM_NONBLOCK));
+	EXPECT(0, do_alloc(l, 1, 1, 0, TM_NONBLOCK));
+	EXPECT(0, do_alloc(l, 2, 2, 8192, TM_NONBLOCK));
+	EXPECT(0, put_text(l, 1, 100, "what was written"));
+	EXPECT(0, do_bind(other, 0, "pool"));
+	EXPECT(0, do_alloc(other, 0, 3, 8192, TM_NONBLOCK));
+	again();
+
+	EXPECT(0, do_inquire(l, 0, &info));
+	assert_int_equal(16384, info.usedmem);
+	EXPECT(0, check_block(l, 0, 0, 8192));
+	EXPECT(0, check_block(other, 3, 3, 8192));
+	EXPECT(0, do_free(l, 0, 0));
+	EXPECT(0, do_free(other, 0, 3));
+	EXPECT(0, do_alloc(l, 0, 4, BYTES, SECONDS(30))); /* all of it, the other's pages too */
+	EXPECT(0, do_free(l, 0, 4));
+	EXPECT(0, check_block(l, 2, 2, 8192));
+	EXPECT(0, do_free(l, 2, 2));
+	EXPECT(0, do_alloc(l, 2, 2, BYTES, TM_NONBLOCK));
+	EXPECT(0, do_bind(other, 1, "segment"));
+	EXPECT(0, do_alloc(other, 1, 5, 0, TM_NONBLOCK));
+	assert_string_equal("what was written", get_text(other, 5, 100).text);
+	EXPECT(-EEXIST, do_create(other, 2, "pool", BYTES, H_FIFO));
+	EXPECT(0, do_delete(l, 0));
+	EXPECT(-EIDRM, do_alloc(other, 0, 3, 64, TM_NONBLOCK));
+	EXPECT(0, do_create(other, 2, "pool", BYTES, H_FIFO));
+}
+
+/* ---- what was under way ---- */
+
+static void waiters_are_served(void)
+{
+	struct actor *a = actor_new(4);
+	struct lane *holder = lane_new(), *maker = lane_new();
+
+	heapd_keep(STORE);
+	heapd_start(PATIENT);
+	EXPECT(0, do_create(holder, 0, "pool", BYTES, H_PRIO));
+	EXPECT(0, do_bind(&a->lane[0], 0, "pool"));
+	EXPECT(0, do_alloc(holder, 0, 0, BYTES, TM_NONBLOCK));
+	lane_start(&a->lane[0], step_alloc(0, 0, 64, TM_INFINITE));
+	lane_start(&a->lane[1], step_alloc(0, 1, 8192, SECONDS(1000)));
+	lane_start(&a->lane[2], step_bind(1, "later"));
+	lane_start(&a->lane[3], step_bind_timed(2, "never", SECONDS(2)));
+	UNTIL(watch_parked("pool") == 2 && watch_stat().parked_binds == 2);
+	for (int i = 0; i < 3; i++) {
+		again();
+		UNTIL(watch_parked("pool") == 2 && watch_stat().parked_binds >= 1);
+	}
+	EXPECT(0, do_free(holder, 0, 0));
+	EXPECT(0, lane_result(&a->lane[0]));
+	EXPECT(0, lane_result(&a->lane[1]));
+	EXPECT(0, do_create(maker, 0, "later", BYTES, H_SHARED));
+	EXPECT(0, lane_result(&a->lane[2]));
+	EXPECT(-ETIMEDOUT, lane_result(&a->lane[3]));
+	UNTIL(watch_waiters("pool") == 0 && watch_parked("pool") == 0);
+}
+
+/* Calls that find no daemon wait for the next one. */
+static void calls_wait(void)
+{
+	struct actor *a = actor_new(5);
+	struct lane *l = &a->lane[0];
+	RT_HEAP_INFO info;
+
+	heapd_keep(STORE);
+	heapd_start("");
+	EXPECT(0, do_create(l, 0, "pool", BYTES, H_FIFO));
+	EXPECT(0, do_create(l, 1, "other", BYTES, H_FIFO));
+	heapd_kill();
+	EXPECT(0, do_alloc(l, 0, 0, 64, TM_NONBLOCK)); /* needs nobody */
+	EXPECT(0, do_free(l, 0, 0));
+	lane_start(&a->lane[1], step_create(2, "new", BYTES, H_SHARED));
+	lane_start(&a->lane[2], step_bind_timed(3, "nobody", TM_NONBLOCK));
+	lane_start(&a->lane[3], step_bind_timed(4, "nobody", MS(10)));
+	EXPECT(-ETIMEDOUT, lane_result(&a->lane[3])); /* its own time is over sooner */
+	assert_false(lane_done(&a->lane[1]));
+	heapd_start("");
+	EXPECT(0, lane_result(&a->lane[1]));
+	EXPECT(-EWOULDBLOCK, lane_result(&a->lane[2]));
+	EXPECT(0, do_inquire(l, 0, &info));
+	EXPECT(0, do_delete(l, 1));
+}
+
+/* ---- who is not there any more, or was never known ---- */
+
+static void a_client_that_died_meanwhile(void)
+{
+	struct actor *a = actor_new(1);
+	struct lane *l = lane_new();
+	size_t stored;
+
+	heapd_keep(STORE);
+	heapd_start("");
+	EXPECT(0, do_create(l, 0, "pool", BYTES, H_FIFO));
+	stored = keeper_count();
+	EXPECT(0, do_bind(&a->lane[0], 0, "pool"));
+	EXPECT(0, do_create(&a->lane[0], 1, NULL, BYTES, H_FIFO));
+	EXPECT(0, do_alloc(&a->lane[0], 0, 0, 16384, SECONDS(30)));
+	heapd_kill();
+	actor_kill(a);
+	heapd_start("");
+	EXPECT(0, do_alloc(l, 0, 0, BYTES, SECONDS(30)));
+	UNTIL(watch_bound("pool") == 1 && watch_stat().heaps == 1);
+	UNTIL(keeper_count() == stored); /* its descriptors have gone too */
+}
+
+/* It is alive and does not come back: what it holds stays its. */
+static void a_client_that_is_stopped(void)
+{
+	struct actor *a = actor_new(1);
+	struct lane *l = lane_new();
+
+	heapd_keep(STORE);
+	heapd_start("");
+	EXPECT(0, do_create(&a->lane[0], 0, "pool", BYTES, H_FIFO));
+	EXPECT(0, do_alloc(&a->lane[0], 0, 0, BYTES, TM_NONBLOCK));
+	EXPECT(0, do_bind(l, 0, "pool"));
+	actor_stop(a);
+	again();
+	EXPECT(-EWOULDBLOCK, do_alloc(l, 0, 0, 64, TM_NONBLOCK));
+	lane_start(l, step_alloc(0, 0, 64, TM_INFINITE));
+	UNTIL(watch_parked("pool") == 1);
+	again();
+	UNTIL(watch_parked("pool") == 1);
+	actor_continue(a);
+	EXPECT(0, check_block(&a->lane[0], 0, 0, BYTES));
+	EXPECT(0, do_free(&a->lane[0], 0, 0));
+	EXPECT(0, lane_result(l));
+}
+
+/* The store was emptied, as by systemctl stop and start: then it is as without one. */
+static void a_daemon_that_knows_nobody(void)
+{
+	struct actor *a = actor_new(3);
+	struct lane *l = &a->lane[0];
+
+	heapd_keep(STORE);
+	heapd_start("");
+	EXPECT(0, do_create(l, 0, "pool", BYTES, H_FIFO));
+	EXPECT(0, do_create(l, 1, NULL, BYTES, H_FIFO));
+	EXPECT(0, do_alloc(l, 0, 0, BYTES, TM_NONBLOCK));
+	EXPECT(0, do_alloc(l, 1, 1, 4096, TM_NONBLOCK));
+	lane_start(&a->lane[1], step_alloc(0, 2, 64, TM_INFINITE));
+	lane_start(&a->lane[2], step_bind(2, "later"));
+	UNTIL(watch_stat().parked_binds == 1);
+	heapd_kill();
+	keeper_forget();
+	heapd_start("");
+	EXPECT(-EIDRM, lane_result(&a->lane[1]));
+	EXPECT(-EIDRM, do_alloc(l, 0, 2, 64, TM_NONBLOCK));
+	EXPECT(0, check_block(l, 0, 0, BYTES)); /* no SIGBUS */
+	EXPECT(0, do_free(l, 1, 1));
+	EXPECT(0, do_alloc(l, 1, 1, BYTES, TM_NONBLOCK));
+	EXPECT(0, do_create(l, 3, "later", BYTES, H_SHARED));
+	EXPECT(0, lane_result(&a->lane[2]));
+}
+
+/* Nobody comes at all: calls end within their bound, waiters with them. */
+static void no_daemon_comes(void)
+{
+	struct actor *a = actor_new(2);
+	struct step s;
+
+	heapd_keep(STORE);
+	heapd_start("");
+	EXPECT(0, do_create(&a->lane[0], 0, "pool", 8192, H_FIFO));
+	EXPECT(0, do_alloc(&a->lane[0], 0, 0, 8192, TM_NONBLOCK));
+	lane_start(&a->lane[1], step_alloc(0, 1, 64, TM_INFINITE));
+	UNTIL(watch_waiters("pool") == 1);
+	heapd_kill();
+	s = lane_run(&a->lane[0], step_create(1, "more", BYTES, H_FIFO));
+	EXPECT(-ECONNREFUSED, s.result);
+	EXPECT(-EIDRM, lane_result(&a->lane[1]));
+	EXPECT(-EIDRM, do_alloc(&a->lane[0], 0, 1, 64, TM_NONBLOCK));
+}
+
+/* Another process cannot have a session for the asking. */
+static void a_thief(void)
+{
+	struct lane *l = lane_new();
+	struct raw r = RAW_NULL;
+	struct wire_hello *hello;
+	struct frame f;
+
+	heapd_keep(STORE);
+	heapd_start("");
+	EXPECT(0, do_create(l, 0, "pool", BYTES, H_FIFO));
+	heapd_kill();
+	actor_stop(l->actor); /* it shall not be back before us */
+	heapd_start("");
+	for (uint64_t session = 0; session < 20; session++) {
+		EXPECT(0, raw_connect(&r));
+		hello = frame_init(&f, OP_HELLO, 0, 0, sizeof(*hello));
+		hello->version = WIRE_VERSION;
+		hello->resume = session + 1;
+		EXPECT(STATUS_MISSING, raw_call(&r, &f));
+		assert_true(raw_hung_up(r.call));
+		raw_close(&r);
+	}
+	actor_continue(l->actor);
+	EXPECT(0, do_delete(l, 0));
+}
+
+/* ---- a full store ---- */
+
+static void a_full_store(void)
+{
+	struct lane *l = lane_new();
+	unsigned n = 0;
+	char name[32];
+	int r = 0;
+
+	log_allow("fd store is full");
+	heapd_keep(24);
+	heapd_start("");
+	while (r == 0) {
+		(void)snprintf(name, sizeof(name), "heap%u", n);
+		r = do_create(l, (int)n, name, BYTES, H_SHARED);
+		n += r == 0;
+	}
+	EXPECT(-EDQUOT, r);
+	assert_in_range(n, 15, 20); /* the ledger, three for the session; a device may need two */
+	assert_true(log_has("fd store is full"));
+	assert_in_range(keeper_count(), n + 4, 24);
+	again();
+	assert_int_equal(n, watch_stat().heaps);
+	EXPECT(-EDQUOT, do_create(l, (int)n, "more", BYTES, H_SHARED));
+	EXPECT(0, do_delete(l, 0));
+	EXPECT(0, do_unbind(l, 0));
+	EXPECT(0, do_delete(l, 1));
+	EXPECT(0, do_unbind(l, 1));
+	EXPECT(0, do_create(l, 0, "more", BYTES, H_SHARED));
+}
+
+/* ---- under load ---- */
+
+#define WORKERS 3
+#define HELD 6
+enum { COUNT_STOP, COUNT_OPS, COUNT_LIVES, COUNT_GIFT };
+
+static int fill(uint32_t *at, size_t size, uint32_t value)
+{
+	for (size_t i = 0; i < size / sizeof(*at); i++)
+		at[i] = value;
+	return 0;
+}
+
+static int verify(const uint32_t *at, size_t size, uint32_t value)
+{
+	for (size_t i = 0; i < size / sizeof(*at); i++)
+		if (at[i] != value)
+			return -EIO;
+	return 0;
+}
+
+static bool is_patience(int r)
+{
+	return r == -EWOULDBLOCK || r == -ETIMEDOUT;
+}
+
+/* A block for another process to free; or somebody's that was left for us. */
+static int pass_on(void **block)
+{
+	uint64_t none = 0, gift = atomic_load(&board->count[COUNT_GIFT]);
+	size_t offset;
+	void *p;
+	int r;
+
+	if (!gift) {
+		r = rt_heap_offset(&self.heap[0], *block, &offset);
+		if (r == 0 && atomic_compare_exchange_strong(&board->count[COUNT_GIFT], &none, offset + 1))
+			*block = NULL;
+		return r;
+	}
+	if (!atomic_compare_exchange_strong(&board->count[COUNT_GIFT], &gift, 0))
+		return 0;
+	r = rt_heap_pointer(&self.heap[0], gift - 1, &p);
+	while (r == 0 && (r = rt_heap_free(&self.heap[0], p)) == -EAGAIN)
+		r = usleep(1000);
+	return r;
+}
+
+static int work(struct step *s)
+{
+	static const size_t sizes[] = {64, 512, 4096, 8192, 20480};
+	static const RTIME timeouts[] = {TM_NONBLOCK, MS(1), MS(20)};
+	struct { uint32_t *at; size_t size; } held[HELD] = {{NULL, 0}};
+	uint32_t mine = (uint32_t)s->n << 16, seed = (uint32_t)s->n;
+	int r = 0;
+
+	while (r == 0 && !atomic_load(&board->count[COUNT_STOP])) {
+		uint32_t i, dice;
+
+		seed = seed * 1664525u + 1013904223u;
+		i = (seed >> 8) % HELD;
+		dice = seed >> 16;
+		if (!held[i].at) {
+			held[i].size = sizes[dice % 5];
+			r = rt_heap_alloc(&self.heap[0], held[i].size, timeouts[dice / 8 % 3],
+					  (void **)&held[i].at);
+			if (r == 0)
+				r = fill(held[i].at, held[i].size, mine | i);
+			else if (is_patience(r))
+				r = 0;
+		} else {
+			r = verify(held[i].at, held[i].size, mine | i);
+			if (r == 0 && dice % 16 == 0)
+				r = pass_on((void **)&held[i].at);
+			else if (r == 0)
+				r = rt_heap_free(&self.heap[0], take(held[i].at));
+		}
+		atomic_fetch_add(&board->count[COUNT_OPS], 1);
+	}
+	for (uint32_t i = 0; i < HELD; i++)
+		if (r == 0 && held[i].at) {
+			r = verify(held[i].at, held[i].size, mine | i);
+			if (r == 0)
+				r = rt_heap_free(&self.heap[0], held[i].at);
+		}
+	return r;
+}
+
+/* Heaps come and go: nothing is ever refused, found twice or left behind. */
+static int live(struct step *s)
+{
+	char name[32];
+	RT_HEAP h;
+	void *p;
+	int r = 0;
+
+	(void)snprintf(name, sizeof(name), "brief%u", (unsigned)s->n);
+	while (r == 0 && !atomic_load(&board->count[COUNT_STOP])) {
+		r = rt_heap_create(&h, name, 16384, H_FIFO);
+		if (r == 0)
+			r = rt_heap_alloc(&h, 16384, TM_NONBLOCK, &p);
+		if (r == 0)
+			r = rt_heap_delete(&h);
+		if (r == 0)
+			r = rt_heap_unbind(&h);
+		if (r == 0)
+			r = rt_heap_create(&h, NULL, 16384, H_FIFO);
+		if (r == 0)
+			r = rt_heap_alloc(&h, 8192, TM_NONBLOCK, &p);
+		if (r == 0)
+			r = rt_heap_unbind(&h);
+		atomic_fetch_add(&board->count[COUNT_LIVES], 1);
+	}
+	return r;
+}
+
+static void let_them_work(void)
+{
+	uint64_t ops = atomic_load(&board->count[COUNT_OPS]), lives = atomic_load(&board->count[COUNT_LIVES]);
+
+	UNTIL(atomic_load(&board->count[COUNT_OPS]) >= ops + 50 && atomic_load(&board->count[COUNT_LIVES]) > lives);
+}
+
+static void many_restarts(unsigned n, bool terminate)
+{
+	struct actor *a[WORKERS];
+	struct lane *l = lane_new();
+
+	heapd_keep(STORE);
+	heapd_start("");
+	EXPECT(0, do_create(l, 0, "pool", BYTES, H_FIFO));
+	for (unsigned i = 0; i < WORKERS; i++) {
+		a[i] = actor_new(3);
+		EXPECT(0, do_bind(&a[i]->lane[0], 0, "pool"));
+		lane_start(&a[i]->lane[0], (struct step){.run = work, .n = 2 * i + 1});
+		lane_start(&a[i]->lane[1], (struct step){.run = work, .n = 2 * i + 2});
+		lane_start(&a[i]->lane[2], (struct step){.run = live, .n = i});
+	}
+	for (unsigned i = 0; i < n; i++) {
+		let_them_work();
+		if (terminate)
+			heapd_stop();
+		else
+			heapd_kill();
+		heapd_start("");
+	}
+	let_them_work();
+	atomic_store(&board->count[COUNT_STOP], 1);
+	for (unsigned i = 0; i < WORKERS; i++)
+		for (unsigned k = 0; k < 3; k++)
+			EXPECT(0, lane_result(&a[i]->lane[k]));
+	if (atomic_load(&board->count[COUNT_GIFT])) {
+		EXPECT(0, do_pointer(l, 0, 1, atomic_load(&board->count[COUNT_GIFT]) - 1));
+		EXPECT(0, do_free(l, 0, 1));
+	}
+	/* not a byte is lost, nobody waits, and nothing is stored that nobody has */
+	EXPECT(0, do_alloc(l, 0, 0, BYTES, SECONDS(30)));
+	assert_int_equal(0, watch_waiters("pool"));
+	assert_int_equal(0, watch_parked("pool"));
+	UNTIL(watch_stat().heaps == 1);
+	UNTIL(keeper_count() == 1 + 1 + 3 * (WORKERS + 1));
+}
+
+static void a_hundred_restarts(void)
+{
+	many_restarts(100 / STORY_FACTOR, false);
+}
+
+/* As systemctl restart does. */
+static void restarts_by_sigterm(void)
+{
+	many_restarts(30 / STORY_FACTOR, true);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STORY(a_named_heap_goes_on),
+		STORY(waiters_are_served),
+		STORY(calls_wait),
+		STORY(a_client_that_died_meanwhile),
+		STORY(a_client_that_is_stopped),
+		STORY(a_daemon_that_knows_nobody),
+		STORY(no_daemon_comes),
+		STORY(a_thief),
+		STORY(a_full_store),
+		STORY(a_hundred_restarts),
+		STORY(restarts_by_sigterm),
+	};
+
+	return cmocka_run_group_tests_name("restart", tests, NULL, NULL);
+}
