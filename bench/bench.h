@@ -1,20 +1,25 @@
 /*
- * bench.h: what every measurement shares
+ * bench.h: what every measurement of heap-bench shares
  *
- * A measurement compares ours with a peer in one run: the two take turns in rounds, each round gives one figure each, and
- * the table shows both medians and the median of the ratios pair by pair, so that a machine whose speed drifts
- * does not decide. Nothing here judges, and no test runs it.
+ * A measurement compares ours with a bare peer in one process: the two take turns in rounds, each
+ * round gives one figure each, and the table shows both medians and the median of the ratios pair
+ * by pair, so that a machine whose speed drifts does not decide. What allocators cost beside each
+ * other is not here, but in plan.h.
+ *
+ * Nothing here judges; tests look whether it runs and what it prints, never at a speed.
  */
 #ifndef HEAPD_BENCH_BENCH_H
 #define HEAPD_BENCH_BENCH_H
 
 #include "common/base.h"
 
-#define ROUNDS 9
+#define ROUNDS_MAX 9
+
+extern int rounds; /* 1 to ROUNDS_MAX */
 
 struct figure {
-	double ours[ROUNDS];
-	double peer[ROUNDS];
+	double ours[ROUNDS_MAX];
+	double peer[ROUNDS_MAX];
 	int n;
 };
 
@@ -34,10 +39,9 @@ struct link;
 void ping(int call_fd, uint32_t id); /* one smallest request */
 
 /* The measurements; each prints its rows. argv: what followed its name. */
-void bench_pair(int argc, char **argv);
 void bench_multiheap(int argc, char **argv);
 void bench_kmalloc(int argc, char **argv);
-void bench_partition(int argc, char **argv);
+void bench_create(int argc, char **argv);
 void bench_loop(int argc, char **argv);
 void bench_roundtrip(int argc, char **argv);
 void bench_bind(int argc, char **argv);

@@ -1,8 +1,8 @@
 /*
  * handoff.c: from the call that frees to the waiter running, on one CPU
  *
- * The waiter is more urgent (SCHED_FIFO), so it runs as soon as it is woken; the peer is a bare futex between the
- * same two threads.
+ * The waiter is more urgent (SCHED_FIFO), so it runs as soon as it is woken; the peer is a bare
+ * futex between the same two threads.
  */
 #include "bench/bench.h"
 
@@ -95,14 +95,14 @@ static double run(bool ours)
 
 void bench_handoff(int argc, char **argv)
 {
-	struct figure f = { .n = ROUNDS };
+	struct figure f = { .n = rounds };
 
 	(void)argc;
 	(void)argv;
 	pin(0, CPU);
 	if (!fifo(10))
 		(void)fprintf(stderr, "heap-bench: no SCHED_FIFO here: the hand-off includes a scheduler's choice\n");
-	for (int i = 0; i < ROUNDS; i++) {
+	for (int i = 0; i < rounds; i++) {
 		f.ours[i] = run(true);
 		f.peer[i] = run(false);
 	}

@@ -39,9 +39,9 @@ static double peer(size_t size)
 
 static void compare(const char *what, size_t size)
 {
-	struct figure f = {.n = ROUNDS};
+	struct figure f = {.n = rounds};
 
-	for (int i = 0; i < ROUNDS; i++) {
+	for (int i = 0; i < rounds; i++) {
 		f.ours[i] = ours(size);
 		f.peer[i] = peer(size);
 	}

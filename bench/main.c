@@ -1,5 +1,8 @@
 /*
- * main.c: heap-bench MEASUREMENT...: runs the measurements named, or all of the quick ones
+ * main.c: heap-bench [--json] [--rounds N] MEASUREMENT [ARGUMENTS]: runs one measurement, or
+ * "quick" ones
+ *
+ * --json prints each row as one JSON object on a line.
  */
 #include "bench/bench.h"
 
@@ -16,18 +19,20 @@ static const struct {
 	bool quick;
 	const char *what;
 } measurements[] = {
-	{ "pair", bench_pair, true, "alloc + free of one block, beside malloc and free" },
+	{ "kmalloc", bench_kmalloc, true, "k_malloc + k_free, beside malloc and free" },
 	{ "multiheap", bench_multiheap, true, "the same of the shared multi-heap" },
-	{ "kmalloc", bench_kmalloc, true, "k_malloc + k_free of one block, beside malloc and free" },
-	{ "partition", bench_partition, true, "get + put of 64 bytes, one thread and two, beside a tagged stack and rte_mempool" },
 	{ "roundtrip", bench_roundtrip, true, "the smallest request, beside a bare SEQPACKET echo" },
 	{ "bind", bench_bind, true, "bind + map of 1 MiB, beside a bare memfd over SCM_RIGHTS" },
+	{ "create", bench_create, true, "create a heap of 1 MiB, beside a bare memfd" },
 	{ "handoff", bench_handoff, true, "free to waiter running, one CPU, beside a bare futex" },
 	{ "commit", bench_commit, true, "p99 of a round trip while 4 GiB are committed [BYTES]" },
 	{ "hostile", bench_hostile, false, "p99 of a round trip beside peers that take all they can" },
 	{ "scale", bench_scale, false, "many heaps, many processes [HEAPS [PROCESSES]]" },
-	{ "loop", bench_loop, false, "N pairs and nothing else, to be run under strace or perf [N]" },
+	{ "loop", bench_loop, false, "N pairs and nothing else, for strace or perf [N]" },
 };
+
+int rounds = ROUNDS_MAX;
+static bool json;
 
 static int compare_double(const void *a, const void *b)
 {
@@ -60,7 +65,7 @@ uint64_t percentile(uint64_t *v, size_t n, double p)
 void report(const char *what, const char *unit, const struct figure *f, const char *peer)
 {
 	struct figure sorted = *f;
-	double ratio[ROUNDS];
+	double ratio[ROUNDS_MAX];
 
 	if (!peer) {
 		report_value(what, unit, median(sorted.ours, f->n));
@@ -68,6 +73,13 @@ void report(const char *what, const char *unit, const struct figure *f, const ch
 	}
 	for (int i = 0; i < f->n; i++)
 		ratio[i] = f->ours[i] / f->peer[i];
+	if (json) {
+		printf("{\"what\": \"%s\", \"unit\": \"%s\", \"ours\": %.3f, \"peer\": %.3f, "
+		       "\"beside\": \"%s\", \"ratio\": %.4f}\n", what, unit,
+		       median(sorted.ours, f->n), median(sorted.peer, f->n), peer, median(ratio, f->n));
+		(void)fflush(stdout);
+		return;
+	}
 	printf("%-44s %10.1f %-3s %10.1f  %-24s %5.2f\n", what, median(sorted.ours, f->n), unit,
 	       median(sorted.peer, f->n), peer, median(ratio, f->n));
 	(void)fflush(stdout);
@@ -75,7 +87,10 @@ void report(const char *what, const char *unit, const struct figure *f, const ch
 
 void report_value(const char *what, const char *unit, double value)
 {
-	printf("%-44s %10.1f %s\n", what, value, unit);
+	if (json)
+		printf("{\"what\": \"%s\", \"unit\": \"%s\", \"ours\": %.3f}\n", what, unit, value);
+	else
+		printf("%-44s %10.1f %s\n", what, value, unit);
 	(void)fflush(stdout);
 }
 
@@ -138,9 +153,34 @@ static int run_apart(void (*run)(int argc, char **argv), int argc, char **argv)
 	return status != 0;
 }
 
+/* How many words of argv are options; -1: not understood. */
+static int parse(int argc, char **argv)
+{
+	int i = 1;
+
+	for (; i < argc && argv[i][0] == '-'; i++) {
+		if (strcmp(argv[i], "--json") == 0)
+			json = true;
+		else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc)
+			rounds = atoi(argv[++i]);
+		else
+			return -1;
+	}
+	return rounds >= 1 && rounds <= ROUNDS_MAX ? i - 1 : -1;
+}
+
 int main(int argc, char **argv)
 {
-	int r = 0;
+	int r = parse(argc, argv);
+
+	if (r < 0) {
+		(void)fprintf(stderr, "usage: heap-bench [--json] [--rounds 1-%d] MEASUREMENT [ARGUMENTS]\n",
+			      ROUNDS_MAX);
+		return 2;
+	}
+	argc -= r;
+	argv += r;
+	r = 0;
 
 	if (argc < 2) {
 		for (size_t i = 0; i < ARRAY_SIZE(measurements); i++)

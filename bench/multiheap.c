@@ -47,7 +47,7 @@ static void add(enum shared_multi_heap_attr attr, size_t size)
 
 void bench_multiheap(int argc, char **argv)
 {
-	struct figure first = { .n = ROUNDS }, last = { .n = ROUNDS };
+	struct figure first = { .n = rounds }, last = { .n = rounds };
 
 	(void)argc;
 	(void)argv;
@@ -58,7 +58,7 @@ void bench_multiheap(int argc, char **argv)
 		must(shared_multi_heap_alloc(LAST, 4096) ? 0 : -ENOMEM, "fill");
 	}
 	add(LAST, 16 << 20);
-	for (int i = 0; i < ROUNDS; i++) {
+	for (int i = 0; i < rounds; i++) {
 		first.ours[i] = ours(FIRST, 64);
 		first.peer[i] = peer(64);
 		last.ours[i] = ours(LAST, 64);

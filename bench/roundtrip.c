@@ -1,5 +1,6 @@
 /*
- * roundtrip.c: what a request costs, beside the same bytes over the same kind of socket with nothing behind it
+ * roundtrip.c: what a request costs, beside the same bytes over the same kind of socket with
+ * nothing behind it
  */
 #include "bench/bench.h"
 
@@ -73,7 +74,7 @@ static double our_trips(int fd)
 
 void bench_roundtrip(int argc, char **argv)
 {
-	struct figure f = { .n = ROUNDS };
+	struct figure f = { .n = rounds };
 	struct link l;
 	char problem[256];
 	int fd;
@@ -85,7 +86,7 @@ void bench_roundtrip(int argc, char **argv)
 	pin(0, CPU);
 	pin(daemon_pid(l.call_fd), CPU);
 	pid = echo_start(&fd); /* inherits the CPU */
-	for (int i = 0; i < ROUNDS; i++) {
+	for (int i = 0; i < rounds; i++) {
 		f.ours[i] = our_trips(l.call_fd);
 		f.peer[i] = echo_trips(fd);
 	}
@@ -180,7 +181,7 @@ static uint64_t our_attach(void)
 
 void bench_bind(int argc, char **argv)
 {
-	struct figure f = { .n = ROUNDS };
+	struct figure f = { .n = rounds };
 	struct link l;
 	RT_HEAP h;
 	char problem[256];
@@ -195,7 +196,7 @@ void bench_bind(int argc, char **argv)
 	pid = giver_start(&fd);
 	must(rt_heap_create(&h, "bench-segment", SEGMENT, H_SHARED), "create");
 	must(rt_heap_unbind(&h), "unbind");
-	for (int i = 0; i < ROUNDS; i++) {
+	for (int i = 0; i < rounds; i++) {
 		uint64_t ours[BINDS], peer[BINDS];
 
 		for (int j = 0; j < BINDS; j++) {
@@ -246,7 +247,7 @@ void bench_commit(int argc, char **argv)
 	size_t max = 4000000, n;
 	uint64_t *v = calloc(max, sizeof(*v)), idle50, idle99, busy50, busy99, idle_max, busy_max;
 	struct link l;
-	char problem[256];
+	char problem[256], what[64];
 	cpu_set_t all;
 	int s[2];
 	pid_t pid;
@@ -275,11 +276,15 @@ void bench_commit(int argc, char **argv)
 	busy50 = percentile(v, n, 50);
 	busy99 = percentile(v, n, 99);
 	busy_max = v[n - 1];
-	printf("round trip, idle daemon:            p50 %6.1f us  p99 %6.1f us  max %8.1f us\n", (double)idle50 / 1e3,
-	       (double)idle99 / 1e3, (double)idle_max / 1e3);
-	printf("round trip, %4.1f GiB being committed: p50 %6.1f us  p99 %6.1f us  max %8.1f us  (%zu trips)\n",
-	       (double)bytes / (double)(UINT64_C(1) << 30), (double)busy50 / 1e3, (double)busy99 / 1e3,
-	       (double)busy_max / 1e3, n);
+	report_value("round trip, idle daemon, p50", "ns", (double)idle50);
+	report_value("round trip, idle daemon, p99", "ns", (double)idle99);
+	report_value("round trip, idle daemon, max", "ns", (double)idle_max);
+	(void)snprintf(what, sizeof(what), "the same, %.1f GiB being committed",
+		       (double)bytes / (double)(UINT64_C(1) << 30));
+	report_value(what, "trips", (double)n);
+	report_value("p50 while it is committed", "ns", (double)busy50);
+	report_value("p99 while it is committed", "ns", (double)busy99);
+	report_value("max while it is committed", "ns", (double)busy_max);
 	link_close(&l);
 	free(v);
 }

@@ -27,6 +27,8 @@ deny 'libevent lives in daemon/loop.c' '<event2/' $(but '^daemon/loop\.c$' */*.[
 deny 'liburing lives in daemon/commit_uring.c' '<liburing' $(but '^(daemon/commit_uring\.c|tests/|bench/)' */*.[ch])
 deny 'sd-daemon lives in daemon/notify.c and log.c' '<systemd/' $(but '^daemon/(notify|log)\.c$' */*.[ch])
 deny 'inih lives in daemon/config.c' '<ini\.h>' $(but '^daemon/config\.c$' */*.[ch])
-deny 'DPDK lives in bench/mempool.c' '<rte_' $(but '^bench/mempool\.c$' */*.[ch])
+deny 'DPDK lives in bench/store_dpdk.h' '<rte_' $(but '^bench/store_dpdk\.h$' */*.[ch])
+deny 'Concurrency Kit lives in bench/store_ck.h' '<ck_' $(but '^bench/store_ck\.h$' */*.[ch])
+deny 'Boost lives in bench/boost.cc' '<boost/' $(but '^bench/boost\.cc$' */*.[ch] */*.cc)
 deny 'libsmartcols lives in heapctl/table.c' '<libsmartcols' $(but '^heapctl/table\.c$' */*.[ch])
 exit $bad
