@@ -73,7 +73,7 @@ static void a_connected_client_without_descriptors(void)
 	struct lane *l = lane_new(), *other = lane_new();
 	RT_HEAP_INFO info;
 
-	heapd_start("");
+	heapd_start(PATIENT);
 	EXPECT(0, do_create(l, 0, "mine", BYTES, H_FIFO));
 	EXPECT(0, do_create(other, 0, "theirs", BYTES, H_FIFO));
 	for (int i = 0; i < 5; i++) {
