@@ -107,7 +107,7 @@ static void a_parked_bind_without_descriptors(void)
 	struct actor *a = actor_new(2);
 	struct lane *l = &a->lane[0], *other = lane_new();
 
-	heapd_start("");
+	heapd_start(PATIENT);
 	EXPECT(0, do_create(l, 0, "mine", BYTES, H_FIFO));
 	lane_start(&a->lane[1], step_bind(1, "late"));
 	UNTIL(watch_stat().parked_binds == 1);

@@ -13,7 +13,7 @@
 static void again(void)
 {
 	heapd_kill();
-	heapd_start("");
+	heapd_start(PATIENT);
 }
 
 /* Nobody asks, nothing is parked: heaps, contents and grants are there as before. */
@@ -24,7 +24,7 @@ static void a_named_heap_goes_on(void)
 	RT_HEAP_INFO info;
 
 	heapd_keep(STORE);
-	heapd_start("");
+	heapd_start(PATIENT);
 	EXPECT(0, do_create(l, 0, "pool", BYTES, H_FIFO));
 	EXPECT(0, do_create(l, 1, "segment", BYTES, H_SHARED));
 	EXPECT(0, do_create(l, 2, NULL, BYTES, H_FIFO));
@@ -94,7 +94,7 @@ static void calls_wait(void)
 	RT_HEAP_INFO info;
 
 	heapd_keep(STORE);
-	heapd_start("");
+	heapd_start(PATIENT);
 	EXPECT(0, do_create(l, 0, "pool", BYTES, H_FIFO));
 	EXPECT(0, do_create(l, 1, "other", BYTES, H_FIFO));
 	heapd_kill();
@@ -105,7 +105,7 @@ static void calls_wait(void)
 	lane_start(&a->lane[3], step_bind_timed(4, "nobody", MS(10)));
 	EXPECT(-ETIMEDOUT, lane_result(&a->lane[3])); /* its own time is over sooner */
 	assert_false(lane_done(&a->lane[1]));
-	heapd_start("");
+	heapd_start(PATIENT);
 	EXPECT(0, lane_result(&a->lane[1]));
 	EXPECT(-EWOULDBLOCK, lane_result(&a->lane[2]));
 	EXPECT(0, do_inquire(l, 0, &info));
@@ -121,7 +121,7 @@ static void a_client_that_died_meanwhile(void)
 	size_t stored;
 
 	heapd_keep(STORE);
-	heapd_start("");
+	heapd_start(PATIENT);
 	EXPECT(0, do_create(l, 0, "pool", BYTES, H_FIFO));
 	stored = keeper_count();
 	EXPECT(0, do_bind(&a->lane[0], 0, "pool"));
@@ -129,7 +129,7 @@ static void a_client_that_died_meanwhile(void)
 	EXPECT(0, do_alloc(&a->lane[0], 0, 0, 16384, SECONDS(30)));
 	heapd_kill();
 	actor_kill(a);
-	heapd_start("");
+	heapd_start(PATIENT);
 	EXPECT(0, do_alloc(l, 0, 0, BYTES, SECONDS(30)));
 	UNTIL(watch_bound("pool") == 1 && watch_stat().heaps == 1);
 	UNTIL(keeper_count() == stored); /* its descriptors have gone too */
@@ -166,7 +166,7 @@ static void a_daemon_that_knows_nobody(void)
 	struct lane *l = &a->lane[0];
 
 	heapd_keep(STORE);
-	heapd_start("");
+	heapd_start(PATIENT);
 	EXPECT(0, do_create(l, 0, "pool", BYTES, H_FIFO));
 	EXPECT(0, do_create(l, 1, NULL, BYTES, H_FIFO));
 	EXPECT(0, do_alloc(l, 0, 0, BYTES, TM_NONBLOCK));
@@ -176,7 +176,7 @@ static void a_daemon_that_knows_nobody(void)
 	UNTIL(watch_stat().parked_binds == 1);
 	heapd_kill();
 	keeper_forget();
-	heapd_start("");
+	heapd_start(PATIENT);
 	EXPECT(-EIDRM, lane_result(&a->lane[1]));
 	EXPECT(-EIDRM, do_alloc(l, 0, 2, 64, TM_NONBLOCK));
 	EXPECT(0, check_block(l, 0, 0, BYTES)); /* no SIGBUS */
@@ -193,7 +193,7 @@ static void no_daemon_comes(void)
 	struct step s;
 
 	heapd_keep(STORE);
-	heapd_start("");
+	heapd_start(PATIENT);
 	EXPECT(0, do_create(&a->lane[0], 0, "pool", 8192, H_FIFO));
 	EXPECT(0, do_alloc(&a->lane[0], 0, 0, 8192, TM_NONBLOCK));
 	lane_start(&a->lane[1], step_alloc(0, 1, 64, TM_INFINITE));
@@ -214,11 +214,11 @@ static void a_thief(void)
 	struct frame f;
 
 	heapd_keep(STORE);
-	heapd_start("");
+	heapd_start(PATIENT);
 	EXPECT(0, do_create(l, 0, "pool", BYTES, H_FIFO));
 	heapd_kill();
 	actor_stop(l->actor); /* it shall not be back before us */
-	heapd_start("");
+	heapd_start(PATIENT);
 	for (uint64_t session = 0; session < 20; session++) {
 		EXPECT(0, raw_connect(&r));
 		hello = frame_init(&f, OP_HELLO, 0, 0, sizeof(*hello));
@@ -243,7 +243,7 @@ static void a_full_store(void)
 
 	log_allow("fd store is full");
 	heapd_keep(24);
-	heapd_start("");
+	heapd_start(PATIENT);
 	while (r == 0) {
 		(void)snprintf(name, sizeof(name), "heap%u", n);
 		r = do_create(l, (int)n, name, BYTES, H_SHARED);
@@ -392,7 +392,7 @@ static void many_restarts(unsigned n, bool terminate)
 	struct lane *l = lane_new();
 
 	heapd_keep(STORE);
-	heapd_start("");
+	heapd_start(PATIENT);
 	EXPECT(0, do_create(l, 0, "pool", BYTES, H_FIFO));
 	for (unsigned i = 0; i < WORKERS; i++) {
 		a[i] = actor_new(3);
@@ -407,7 +407,7 @@ static void many_restarts(unsigned n, bool terminate)
 			heapd_stop();
 		else
 			heapd_kill();
-		heapd_start("");
+		heapd_start(PATIENT);
 	}
 	let_them_work();
 	atomic_store(&board->count[COUNT_STOP], 1);
