@@ -11,7 +11,11 @@
 #include "tests/story/steps.h"
 
 /* Under a sanitizer every call would take minutes: every few. */
+#ifdef __SANITIZE_THREAD__
+#define STRIDE fail_stride(19)
+#else
 #define STRIDE fail_stride(STORY_SANITIZED ? 7 : 1)
+#endif
 
 static void fail_one(const struct fail_row *row, uint64_t n, bool lasting, bool *reached)
 {

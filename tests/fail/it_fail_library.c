@@ -10,7 +10,11 @@
 #include "tests/fail/play.h"
 #include "tests/story/raw.h"
 
+#ifdef __SANITIZE_THREAD__
+#define STRIDE fail_stride(19)
+#else
 #define STRIDE fail_stride(STORY_SANITIZED ? 7 : 1)
+#endif
 
 /* A pool of k_malloc, which stays as well. */
 #define POOLS 1
