@@ -171,7 +171,7 @@ static int start(struct request *rq, const struct heap_facts *facts, struct aren
 /* A daemon before has made it, and died before it could say so. */
 static bool made_before(const struct request *rq)
 {
-	const struct wire_create *c = REQUEST_BODY(rq, const struct wire_create);
+	const struct wire_create *c = REQUEST_BODY(rq, struct wire_create);
 	const struct heap *h = namespace_heap(&rq->world->names, c->name);
 
 	return (c->flags & WIRE_CREATE_AGAIN) && h && h->state == STATE_LIVE &&
@@ -180,7 +180,7 @@ static bool made_before(const struct request *rq)
 
 static int answer_again(struct request *rq)
 {
-	const struct wire_create *c = REQUEST_BODY(rq, const struct wire_create);
+	const struct wire_create *c = REQUEST_BODY(rq, struct wire_create);
 	struct heap *h = namespace_heap(&rq->world->names, c->name);
 	struct frame *f = &rq->reply->frame;
 	struct wire_bound *body =
