@@ -230,19 +230,19 @@ static int resume(struct second *two, struct session *s, struct wire_resume *bod
 	return r;
 }
 
-static struct {
+static union {
 	struct wire_resume body;
-	struct wire_run runs[WIRE_RESUME_RUNS_MAX];
+	char room[WIRE_BODY_MAX];
 } told;
 
 static void add_run(uint32_t page)
 {
-	struct wire_run *last = told.body.n_runs ? &told.runs[told.body.n_runs - 1] : NULL;
+	struct wire_run *last = told.body.n_runs ? &told.body.runs[told.body.n_runs - 1] : NULL;
 
 	if (last && last->first + last->n == page)
 		last->n++;
 	else
-		told.runs[told.body.n_runs++] = (struct wire_run){.first = page, .n = 1};
+		told.body.runs[told.body.n_runs++] = (struct wire_run){.first = page, .n = 1};
 }
 
 /* Tells some of its pages, in several frames; what it does not tell is free then. */
