@@ -3,6 +3,7 @@
  */
 #include "client/heap.h"
 
+#include "client/creation.h"
 #include "client/heap_pages.h"
 #include "client/mapping.h"
 #include "client/point.h"
@@ -168,15 +169,6 @@ static void unmap(struct heap *h)
 	free(take(h->freed));
 }
 
-static void tell_unbind(struct session *s, uint64_t id)
-{
-	struct frame f;
-	struct wire_heap *body = frame_init(&f, OP_UNBIND, 0, 0, sizeof(*body));
-
-	body->heap = id;
-	(void)session_call(s, &f);
-}
-
 int heap_attach(struct heap **out, struct session *s, const struct frame *f)
 {
 	const struct wire_bound *b = (const struct wire_bound *)(const void *)f->body.bytes;
@@ -210,7 +202,7 @@ int heap_attach(struct heap **out, struct session *s, const struct frame *f)
 		lock_give(&h->lock);
 	}
 	if (r < 0) {
-		tell_unbind(s, b->heap);
+		creation_unbind(s, b->heap);
 		if (h) {
 			session_unref(take(h->session));
 			heap_retire(h);
@@ -259,7 +251,7 @@ void heap_detach(struct heap *h)
 
 	while (atomic_load(&h->n_pins) > 0)
 		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL); /* a round trip to the daemon at most */
-	tell_unbind(h->session, h->id); /* before the lock: it waits for the daemon, and nobody finds the heap any more */
+	creation_unbind(h->session, h->id); /* before the lock: it waits for the daemon, and nobody finds the heap any more */
 	POINT(UNBIND_SENT);
 	lock_take(&h->lock);
 	heap_stop_ahead(h);
