@@ -309,7 +309,7 @@ if command -v script >/dev/null; then
 				sleep 0.05
 			done
 			printf '$1'
-		} | TERM=xterm script -qfec '$HEAPCTL top' $dir/typescript"
+		} | TERM=xterm script -qfec 'exec $HEAPCTL top' $dir/typescript"
 		shows "$(printf '\033')\[\?1049l"
 	}
 	press q
