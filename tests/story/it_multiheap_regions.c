@@ -4,47 +4,12 @@
  * A plain file stands in for a device: it is mapped as one is, and what is written through a block
  * can be read in it.
  */
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/stat.h>
 #include "tests/story/multiheap.h"
 
 #define NOBODY 65534
-#define DEVICE_BYTES 16384
+#define DEVICE_BYTES DEVICE_MAX
 
 static struct wire_entry seen[REGIONS_SEEN];
-
-/* A file of the test's folder that holds 0x5a. */
-static const char *device_new(const char *name, size_t size)
-{
-	static char path[160];
-	char bytes[DEVICE_BYTES];
-	int fd;
-
-	(void)snprintf(path, sizeof(path), "%s/%s", story_dir(), name);
-	memset(bytes, 0x5a, sizeof(bytes));
-	assert_true(size <= sizeof(bytes));
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	assert_true(fd >= 0);
-	assert_int_equal(size, write(fd, bytes, size));
-	assert_int_equal(0, close(fd));
-	return path;
-}
-
-/* Bytes of the file that are not 0x5a. */
-static size_t device_changed(const char *path)
-{
-	char bytes[DEVICE_BYTES];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = read(fd, bytes, sizeof(bytes));
-	size_t changed = 0;
-
-	assert_true(n > 0);
-	(void)close(fd);
-	for (ssize_t i = 0; i < n; i++)
-		changed += bytes[i] != 0x5a;
-	return changed;
-}
 
 static void memory_in_the_files_order(void)
 {
@@ -102,30 +67,6 @@ static void two_processes(void)
 
 /* ---- huge pages ---- */
 
-#define POOL "/proc/sys/vm/nr_hugepages"
-
-static long pool_size(void)
-{
-	FILE *f = fopen(POOL, "re");
-	long n = -1;
-
-	if (f && fscanf(f, "%ld", &n) != 1)
-		n = -1;
-	if (f)
-		(void)fclose(f);
-	return n;
-}
-
-static void set_pool(long n)
-{
-	FILE *f = fopen(POOL, "we");
-
-	if (f)
-		(void)fprintf(f, "%ld\n", n);
-	if (f)
-		(void)fclose(f);
-}
-
 /* A region of 3 MiB of huge pages is 4 MiB of them, or of ordinary ones. What it is backed by. */
 static uint32_t frames(void)
 {
@@ -148,24 +89,24 @@ static uint32_t frames(void)
 
 static void huge_pages(void)
 {
-	long before = pool_size();
+	long before = huge_pages_now();
 	uint32_t backing;
 
 	if (before == 0)
-		set_pool(2); /* the machine lends us some */
-	if (pool_size() < 2) {
-		set_pool(before);
+		huge_pages_set(2); /* the machine lends us some */
+	if (huge_pages_now() < 2) {
+		huge_pages_set(before);
 		story_skip("no huge pages here, and none to be had");
 	}
 	backing = frames();
 	if (before == 0)
-		set_pool(0); /* those in use go when they are given back */
+		huge_pages_set(0); /* those in use go when they are given back */
 	assert_int_equal(BACKING_HUGE, backing);
 }
 
 static void ordinary_pages_where_there_are_no_huge_ones(void)
 {
-	if (pool_size() > 0)
+	if (huge_pages_now() > 0)
 		story_skip("this machine has huge pages");
 	assert_int_equal(BACKING_MEMORY, frames());
 }

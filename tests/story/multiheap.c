@@ -5,7 +5,9 @@
  */
 #include "tests/story/multiheap.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #define OWN 0xa5
 
@@ -165,6 +167,62 @@ bool lies_in(struct lane *l, int slot, int of, size_t size)
 	uint64_t addr = block_address(l, slot), base = block_address(l, of);
 
 	return addr >= base && addr - base < size;
+}
+
+/* ---- what regions are made of ---- */
+
+const char *device_new(const char *name, size_t size)
+{
+	static char path[160];
+	char bytes[DEVICE_MAX];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", story_dir(), name);
+	memset(bytes, 0x5a, sizeof(bytes));
+	assert_true(size <= sizeof(bytes));
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(size, write(fd, bytes, size));
+	assert_int_equal(0, close(fd));
+	return path;
+}
+
+size_t device_changed(const char *path)
+{
+	char bytes[DEVICE_MAX];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, bytes, sizeof(bytes));
+	size_t changed = 0;
+
+	assert_true(n > 0);
+	(void)close(fd);
+	for (ssize_t i = 0; i < n; i++)
+		changed += bytes[i] != 0x5a;
+	return changed;
+}
+
+#define POOL "/proc/sys/vm/nr_hugepages"
+
+long huge_pages_now(void)
+{
+	FILE *f = fopen(POOL, "re");
+	long n = -1;
+
+	if (f && fscanf(f, "%ld", &n) != 1)
+		n = -1;
+	if (f)
+		(void)fclose(f);
+	return n;
+}
+
+void huge_pages_set(long n)
+{
+	FILE *f = fopen(POOL, "we");
+
+	if (f)
+		(void)fprintf(f, "%ld\n", n);
+	if (f)
+		(void)fclose(f);
 }
 
 /* ---- what heapd shows ---- */

@@ -39,6 +39,15 @@ int fill_block(struct lane *l, int slot, size_t size);
 /* Whether the block of slot lies in [of, of + size). */
 bool lies_in(struct lane *l, int slot, int of, size_t size);
 
+/* A file of the test's folder that holds 0x5a, in the place of a device. The path is good until the next. */
+#define DEVICE_MAX 16384
+const char *device_new(const char *name, size_t size);
+size_t device_changed(const char *path); /* bytes of it that are not 0x5a */
+
+/* The machine's pool of huge pages; -1: there is none to be had. Setting it takes root. */
+long huge_pages_now(void);
+void huge_pages_set(long n);
+
 /* The regions heapd knows, in the order in which they were made. How many. */
 #define REGIONS_SEEN 32
 size_t watch_regions(struct wire_entry seen[REGIONS_SEEN]);
