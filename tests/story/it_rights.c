@@ -1,8 +1,8 @@
 /*
  * Story: every request about every kind of heap, by users who may and who may not
  *
- * The table says what each asker is told; there is no request in the protocol that is not in it, but HELLO, PING and STAT,
- * which are about no heap. What is not to be seen is answered as what does not exist.
+ * The table says what each asker is told. Requests that are about no single heap have tests of their own; there is none in
+ * the protocol that is in neither (every_request_is_here). What is not to be seen is answered as what does not exist.
  */
 #include "proto/codec.h"
 #include "tests/story/raw.h"
@@ -318,12 +318,226 @@ static void what_a_list_shows(void)
 	expect_list(0, open | BIT(CLOSED) | BIT(PRIVATE), 6);
 }
 
+/* ---- REGIONS ---- */
+
+#define CREATORS 64001 /* who may create heaps, and so attach what is no group's */
+#define MEMBERS 64002  /* the group of every second region */
+#define N_REGIONS (2 * WIRE_REGIONS_MAX + 7) /* more than one reply for whoever sees half of them */
+
+enum { ODD = 1, EVEN = 2 };
+
+static void name_region(char *name, uint64_t i)
+{
+	(void)snprintf(name, WIRE_NAME_SIZE, "region%llu", (unsigned long long)i);
+}
+
+static int attach(struct raw *r, const char *name)
+{
+	struct frame f;
+	struct wire_create *c = frame_init(&f, OP_CREATE, 0, 0, sizeof(*c));
+	int status;
+
+	name_copy(c->name, name);
+	c->size = 1;
+	c->kind = KIND_REGION;
+	c->perm = WIRE_PERM_DEFAULT;
+	c->gid = WIRE_GID_DEFAULT;
+	c->flags = WIRE_CREATE_CONFIGURED;
+	status = raw_call(r, &f);
+	if (status == STATUS_PARKED)
+		status = raw_event(r, &f) < 0 ? -EIO : (int)f.header.status;
+	frame_close_fds(&f);
+	return status;
+}
+
+/* One reply. How many there are in it that the asker may not see; *next: the next region that it may. */
+static int check_regions(struct raw *r, uint64_t *cursor, uint64_t *next, unsigned sees)
+{
+	struct frame f;
+	const struct wire_regions *list = FRAME_BODY(&f, const struct wire_regions);
+	struct wire_target *t = frame_init(&f, OP_REGIONS, 0, 0, sizeof(*t));
+	char name[WIRE_NAME_SIZE];
+
+	t->cursor = *cursor;
+	if (raw_call(r, &f) != STATUS_OK)
+		return -EIO;
+	for (uint32_t i = 0; i < list->n; i++, ++*next) {
+		while (*next < N_REGIONS && !(sees & (*next % 2 ? ODD : EVEN)))
+			++*next;
+		name_region(name, *next);
+		if (strcmp(name, list->region[i].name) != 0 || list->region[i].size != 4096 * (*next % 3 + 1) ||
+		    list->region[i].backing != BACKING_MEMORY || list->region[i].attribute != WIRE_CACHEABLE)
+			return -EACCES;
+	}
+	*cursor = list->cursor;
+	return 0;
+}
+
+/* .n: what it may see. Walks them as a client does; then from every cursor, also ones that it was never told. */
+static int run_regions(struct step *s)
+{
+	const unsigned sees = (unsigned)s->n;
+	uint64_t cursor = 0, next = 0;
+	struct raw r = RAW_NULL;
+	int status = 0;
+
+	if (raw_connect(&r) < 0 || raw_hello(&r) != STATUS_OK)
+		return -ENOTCONN;
+	do
+		status = check_regions(&r, &cursor, &next, sees);
+	while (status == 0 && cursor);
+	while (next < N_REGIONS && !(sees & (next % 2 ? ODD : EVEN)))
+		next++;
+	if (status == 0 && next != N_REGIONS)
+		status = -ENOENT; /* it was not shown all */
+	for (uint64_t from = 0; status == 0 && from <= N_REGIONS + 1; from++) {
+		cursor = next = from;
+		status = check_regions(&r, &cursor, &next, sees);
+	}
+	cursor = next = UINT64_MAX;
+	if (status == 0)
+		status = check_regions(&r, &cursor, &next, sees);
+	/* and it may have what it is shown */
+	if (status == 0 && attach(&r, "region0") != (sees & EVEN ? STATUS_OK : STATUS_DENIED))
+		status = -EBADE;
+	if (status == 0 && attach(&r, "region1") != (sees & ODD ? STATUS_OK : STATUS_DENIED))
+		status = -EBADR;
+	if (status == 0 && attach(&r, "region") != STATUS_MISSING)
+		status = -EBADSLT;
+	raw_close(&r);
+	return status;
+}
+
+/* Those of a group are its members', the others those who may create heaps; root sees all. */
+static void what_regions_show(void)
+{
+	static const struct {
+		uid_t uid;
+		gid_t gid;
+		unsigned sees;
+	} asker[] = {
+		{ 0, 0, EVEN | ODD },
+		{ STRANGER, STRANGER, 0 },
+		{ STRANGER, CREATORS, EVEN },
+		{ STRANGER, MEMBERS, ODD },
+		{ OWNER, MEMBERS, ODD },
+	};
+	static char config[N_REGIONS * 64 + 64];
+	size_t n = (size_t)snprintf(config, sizeof(config), "[heaps]\ncreate = %d\n", CREATORS);
+
+	story_needs_root();
+	for (uint64_t i = 0; i < N_REGIONS; i++) {
+		char name[WIRE_NAME_SIZE];
+
+		name_region(name, i);
+		n += (size_t)snprintf(config + n, sizeof(config) - n, "[region \"%s\"]\nsize = %dK\n", name,
+				      (int)(i % 3 + 1) * 4);
+		if (i % 2)
+			n += (size_t)snprintf(config + n, sizeof(config) - n, "group = %d\n", MEMBERS);
+	}
+	heapd_start(config);
+	for (size_t i = 0; i < ARRAY_SIZE(asker); i++) {
+		struct lane *l = lane_new_as(asker[i].uid, asker[i].gid);
+
+		EXPECT(0, lane_run(l, (struct step){ .run = run_regions, .n = asker[i].sees }).result);
+	}
+}
+
+/* ---- requests of a session about itself ---- */
+
+/* What another has parked is not there to be taken back. */
+static void cancel_of_anothers(void)
+{
+	struct raw a = RAW_NULL, b = RAW_NULL;
+	struct frame f;
+	struct wire_bind *bind = frame_init(&f, OP_BIND, 0, 0, sizeof(*bind));
+	uint32_t id;
+
+	heapd_start("");
+	raw_open(&a);
+	raw_open(&b);
+	name_copy(bind->name, "later");
+	bind->access = ACCESS_WRITE;
+	EXPECT(STATUS_PARKED, raw_call(&a, &f));
+	id = f.header.id;
+	for (uint32_t i = id > 3 ? id - 3 : 1; i < id + 3; i++) {
+		((struct wire_cancel *)frame_init(&f, OP_CANCEL, 0, 0, sizeof(struct wire_cancel)))->id = i;
+		EXPECT(STATUS_LATE, raw_call(&b, &f));
+	}
+	assert_int_equal(1, watch_stat().parked_binds);
+	((struct wire_cancel *)frame_init(&f, OP_CANCEL, 0, 0, sizeof(struct wire_cancel)))->id = id;
+	EXPECT(STATUS_OK, raw_call(&a, &f));
+	raw_close(&a);
+	raw_close(&b);
+}
+
+/* Who has not come back from another heapd has nothing to tell: of its own heap as little as of another's. */
+static void resume_out_of_place(void)
+{
+	struct raw a = RAW_NULL, b = RAW_NULL;
+	struct wire_bound bound;
+	int fd = -1;
+
+	log_allow("request out of place");
+	heapd_start("");
+	raw_open(&a);
+	EXPECT(STATUS_OK, raw_create(&a, "own", BYTES, 0, &bound, &fd));
+	for (int i = 0; i < 3; i++) {
+		struct frame f;
+		struct wire_resume *body = frame_init(&f, OP_RESUME, 0, 0, sizeof(*body));
+
+		raw_open(&b);
+		if (i == 0) {
+			body->heap = bound.heap;
+			body->flags = WIRE_RESUME_ALL;
+		} else if (i == 1) {
+			body->flags = WIRE_RESUME_END;
+		} else {
+			body->heap = UINT64_C(1) << 40;
+		}
+		assert_true(raw_call(&b, &f) < 0);
+		assert_true(raw_hung_up(b.call));
+		raw_close(&b);
+	}
+	assert_int_equal(1, watch_bound("own"));
+	assert_int_equal(BYTES, watch_granted("own"));
+	close_fd(&fd);
+	raw_close(&a);
+}
+
+/* ---- that nothing is left out ---- */
+
+static void every_request_is_here(void)
+{
+	static const uint16_t apart[] = {
+		OP_HELLO, OP_PING, OP_STAT,       /* show nothing of any heap */
+		OP_LIST, OP_REGIONS,              /* what_a_list_shows, what_regions_show */
+		OP_CANCEL, OP_RESUME,             /* cancel_of_anothers, resume_out_of_place */
+	};
+
+	for (uint16_t op = OP_HELLO; op < OP_CALL_COUNT; op++) {
+		bool found = false;
+
+		for (size_t i = 0; i < ARRAY_SIZE(stranger_rows); i++)
+			found = found || stranger_rows[i].op == op;
+		for (size_t i = 0; i < ARRAY_SIZE(apart); i++)
+			found = found || apart[i] == op;
+		if (!found)
+			print_error("%s is in no table\n", op_text(op));
+		assert_true(found);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		STORY(every_request_is_here),
 		STORY(a_stranger),
 		STORY(a_program_of_the_owner),
 		STORY(what_a_list_shows),
+		STORY(what_regions_show),
+		STORY(cancel_of_anothers),
+		STORY(resume_out_of_place),
 	};
 
 	return cmocka_run_group_tests_name("rights", tests, NULL, NULL);
