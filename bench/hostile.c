@@ -3,7 +3,10 @@
  *
  * The daemon has a CPU to itself; the honest client, at real-time priority, and the hostile ones, without, run on the rest of the
  * machine, as fast as they can. Give the daemon a real-time priority too (heapd.conf), else other load counts. One way to be hostile
- * at a time, one hostile process and then several.
+ * at a time, one hostile process and then several. The first way never talks to the daemon: what it costs the client is the
+ * scheduler's doing, and what the others cost beyond that is the daemon's.
+ *
+ * With "together" as its argument all of them share one CPU. With "ordinary" the client has no real-time priority.
  */
 #include "bench/bench.h"
 
@@ -107,6 +110,12 @@ static void parks_binds(void)
 	}
 }
 
+static void burns_cpu(void)
+{
+	for (volatile uint64_t i = 0;; i++)
+		;
+}
+
 static void sends_garbage(void)
 {
 	for (;;) {
@@ -121,6 +130,7 @@ static const struct {
 	const char *what;
 	void (*run)(void);
 } ways[] = {
+	{ "a mere hog", burns_cpu },
 	{ "requests, replies unread", never_reads },
 	{ "LIST all the time", asks_all_the_time },
 	{ "connect and go", comes_and_goes },
@@ -170,22 +180,33 @@ static double beside(int call_fd, void (*run)(void), int n, const cpu_set_t *els
 	return r;
 }
 
+static bool has_word(int argc, char **argv, const char *word)
+{
+	for (int i = 0; i < argc; i++)
+		if (strcmp(argv[i], word) == 0)
+			return true;
+	return false;
+}
+
 void bench_hostile(int argc, char **argv)
 {
+	bool together = has_word(argc, argv, "together"), ordinary = has_word(argc, argv, "ordinary");
 	struct link l = connect_link();
 	cpu_set_t elsewhere;
 	double idle;
 
-	(void)argc;
-	(void)argv;
 	if (sched_getaffinity(0, sizeof(elsewhere), &elsewhere) < 0)
 		CPU_ZERO(&elsewhere);
 	CPU_CLR(CPU, &elsewhere);
+	if (together) {
+		CPU_ZERO(&elsewhere);
+		CPU_SET(CPU, &elsewhere);
+	}
 	trips = calloc(TRIPS, sizeof(*trips));
 	must(trips ? 0 : -ENOMEM, "memory");
 	(void)sched_setaffinity(0, sizeof(elsewhere), &elsewhere);
 	pin(daemon_pid(l.call_fd), CPU);
-	if (!fifo(10))
+	if (!ordinary && !fifo(10))
 		printf("not at real-time priority: other load of the machine counts\n");
 	(void)p99(l.call_fd);
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {

@@ -26,7 +26,7 @@ static const struct {
 	{ "create", bench_create, true, "create a heap of 1 MiB, beside a bare memfd" },
 	{ "handoff", bench_handoff, true, "free to waiter running, one CPU, beside a bare futex" },
 	{ "commit", bench_commit, true, "p99 of a round trip while 4 GiB are committed [BYTES]" },
-	{ "hostile", bench_hostile, false, "p99 of a round trip beside peers that take all they can" },
+	{ "hostile", bench_hostile, false, "p99 of a round trip beside peers that take all they can [together] [ordinary]" },
 	{ "scale", bench_scale, false, "many heaps, many processes [HEAPS [PROCESSES]]" },
 	{ "loop", bench_loop, false, "N pairs and nothing else, for strace or perf [N]" },
 };

@@ -153,6 +153,7 @@ int greet(struct peer *p, const struct frame *in, const char **why)
 		return -EPROTO;
 	p->peers->world->n_requests++;
 	p->greeting = loop_timer_free(p->greeting);
+	loop_io_dear(p->call_io, false);
 	if (hello->version != WIRE_VERSION) {
 		r = hang_up(p, in->header.id, STATUS_VERSION, why);
 		*why = other_version(hello->version);

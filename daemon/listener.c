@@ -9,7 +9,6 @@
 #include "daemon/passing.h"
 #include "proto/codec.h"
 
-#define ACCEPT_MAX 16
 #define PAUSE_NS (50 * NSEC_PER_MSEC)
 
 struct listener {
@@ -84,29 +83,20 @@ static bool means_short(int error)
 	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-/* Takes one connection. false: none is there, or none can be had now. */
-static bool accept_one(struct listener *l)
+/* Takes one connection; the next one comes in a turn of its own. */
+static void on_connect(void *ctx, _unused_ unsigned ready)
 {
+	struct listener *l = ctx;
 	int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), r;
 
 	if (fd < 0) {
 		if (means_short(errno))
 			run_short(l, errno);
-		return errno == ECONNABORTED || errno == EINTR;
+		return;
 	}
 	r = peer_new_take(l->peers, fd);
 	if (r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -EDQUOT)
 		log_limited(LOG_WARNING, "a client cannot connect: %s", strerror(-r));
-	return true;
-}
-
-static void on_connect(void *ctx, _unused_ unsigned ready)
-{
-	struct listener *l = ctx;
-
-	for (int i = 0; i < ACCEPT_MAX; i++)
-		if (!accept_one(l))
-			return;
 }
 
 struct listener *listener_free(struct listener *l)
@@ -145,6 +135,7 @@ int listener_new_take(struct listener **out, struct peers *ps, int fd)
 		r = loop_io_new(&l->io, ps->loop, fd, LOOP_READ, on_connect, l);
 	if (r < 0)
 		return r;
+	loop_io_dear(l->io, true);
 	*out = take(l);
 	return 0;
 }

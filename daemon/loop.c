@@ -10,6 +10,7 @@
  */
 #include <event2/event.h>
 #include <signal.h>
+#include <sys/queue.h>
 #include <sys/timerfd.h>
 #include "daemon/log.h"
 #include "daemon/loop.h"
@@ -22,6 +23,8 @@ struct loop {
 	int timer_fd;
 	struct event *alarm; /* the timerfd */
 	struct event *turn;  /* deferred calls */
+	struct event *next_dear;
+	TAILQ_HEAD(, loop_io) dear; /* ready, and waiting for their turn */
 	size_t n_handles;
 	void (*on_activity)(void *ctx); /* NULL: nobody asks */
 	void *activity_ctx;
@@ -34,6 +37,9 @@ struct loop_io {
 	unsigned events;
 	void (*fn)(void *ctx, unsigned ready);
 	void *ctx;
+	bool is_dear;
+	unsigned waiting; /* what it is ready for, while it waits for its turn; 0: it does not wait */
+	TAILQ_ENTRY(loop_io) dear_link;
 };
 
 struct loop_timer {
@@ -118,6 +124,67 @@ static void on_turn(_unused_ evutil_socket_t fd, _unused_ short what, void *ctx)
 	run_due(ctx);
 }
 
+static void call(struct loop_io *io, unsigned ready)
+{
+	if (unlikely(io->loop->on_activity))
+		take(io->loop->on_activity)(io->loop->activity_ctx);
+	io->fn(io->ctx, ready); /* may free io */
+}
+
+/* ---- dear descriptors ---- */
+
+/* It does not wait for its turn any more. */
+static void leave_turn(struct loop_io *io)
+{
+	if (io->waiting)
+		TAILQ_REMOVE(&io->loop->dear, io, dear_link);
+	io->waiting = 0;
+}
+
+/* One, and then the others are polled before the next one. */
+static void on_dear(_unused_ evutil_socket_t fd, _unused_ short what, void *ctx)
+{
+	const struct timeval now = { 0 };
+	struct loop *l = ctx;
+	struct loop_io *io = TAILQ_FIRST(&l->dear);
+	unsigned ready;
+
+	if (!io)
+		return;
+	ready = io->waiting;
+	leave_turn(io);
+	if (!TAILQ_EMPTY(&l->dear) && event_add(l->next_dear, &now) < 0)
+		event_active(l->next_dear, EV_TIMEOUT, 0); /* no memory: without a poll in between */
+	call(io, ready);
+}
+
+/* It stays polled: what is ready and waits only makes the turns short, of which there are some to come anyway. */
+static void wait_for_turn(struct loop_io *io, unsigned ready)
+{
+	if (!io->waiting) {
+		TAILQ_INSERT_TAIL(&io->loop->dear, io, dear_link);
+		event_active(io->loop->next_dear, EV_TIMEOUT, 0);
+	}
+	io->waiting = ready;
+}
+
+static void on_io(_unused_ evutil_socket_t fd, short what, void *ctx)
+{
+	struct loop_io *io = ctx;
+	unsigned ready = 0;
+
+	if (what & EV_READ)
+		ready |= LOOP_READ;
+	if (what & EV_WRITE)
+		ready |= LOOP_WRITE;
+	if (io->is_dear)
+		wait_for_turn(io, ready);
+	else
+		call(io, ready);
+}
+
+/* ---- the loop ---- */
+
 struct loop *loop_free(struct loop *l)
 {
 	if (!l)
@@ -125,6 +192,8 @@ struct loop *loop_free(struct loop *l)
 	assert(!l->n_handles && "handles go before their loop");
 	if (l->turn)
 		event_free(l->turn);
+	if (l->next_dear)
+		event_free(l->next_dear);
 	if (l->alarm)
 		event_free(l->alarm);
 	if (l->base)
@@ -150,6 +219,7 @@ int loop_new(struct loop **out)
 	event_set_log_callback(on_libevent_log);
 	l->timer_fd = -1;
 	l->alarm_ns = UINT64_MAX;
+	TAILQ_INIT(&l->dear);
 	config = event_config_new();
 	if (!config)
 		return -ENOMEM;
@@ -167,7 +237,8 @@ int loop_new(struct loop **out)
 	errno = 0;
 	l->alarm = event_new(l->base, l->timer_fd, EV_READ | EV_PERSIST, on_alarm, l);
 	l->turn = event_new(l->base, -1, 0, on_turn, l);
-	if (!l->alarm || !l->turn || event_add(l->alarm, NULL) < 0)
+	l->next_dear = event_new(l->base, -1, 0, on_dear, l);
+	if (!l->alarm || !l->turn || !l->next_dear || event_add(l->alarm, NULL) < 0)
 		return event_error();
 	*out = take(l);
 	return 0;
@@ -194,18 +265,9 @@ void loop_on_activity(struct loop *l, void (*fn)(void *ctx), void *ctx)
 	l->activity_ctx = ctx;
 }
 
-static void on_io(_unused_ evutil_socket_t fd, short what, void *ctx)
+void loop_io_dear(struct loop_io *io, bool is_dear)
 {
-	struct loop_io *io = ctx;
-	unsigned ready = 0;
-
-	if (what & EV_READ)
-		ready |= LOOP_READ;
-	if (what & EV_WRITE)
-		ready |= LOOP_WRITE;
-	if (unlikely(io->loop->on_activity))
-		take(io->loop->on_activity)(io->loop->activity_ctx);
-	io->fn(io->ctx, ready); /* may free io */
+	io->is_dear = is_dear;
 }
 
 int loop_io_set(struct loop_io *io, unsigned events)
@@ -214,6 +276,7 @@ int loop_io_set(struct loop_io *io, unsigned events)
 
 	if (events == io->events)
 		return 0;
+	leave_turn(io);
 	if (events & LOOP_READ)
 		what |= EV_READ;
 	if (events & LOOP_WRITE)
@@ -235,6 +298,7 @@ struct loop_io *loop_io_free(struct loop_io *io)
 {
 	if (!io)
 		return NULL;
+	leave_turn(io);
 	io->loop->n_handles--;
 	event_free(io->event);
 	free(io);

@@ -40,6 +40,12 @@ void loop_on_activity(struct loop *l, void (*fn)(void *ctx), void *ctx);
 int loop_io_new(struct loop_io **out, struct loop *l, int fd, unsigned events,
 		void (*fn)(void *ctx, unsigned ready), void *ctx);
 int loop_io_set(struct loop_io *io, unsigned events); /* 0 events: paused. 0, or -errno */
+
+/*
+ * Dear: its callback takes long, so only one of all dear ones runs in a turn of the loop, in the order in which they became
+ * ready, and all others that are ready run before the next. So what many ask for at once delays nobody by more than one of it.
+ */
+void loop_io_dear(struct loop_io *io, bool is_dear);
 struct loop_io *loop_io_free(struct loop_io *io);     /* NULL is fine; returns NULL */
 
 /*

@@ -384,6 +384,8 @@ static int peer_init(struct peer *p)
 	if (!r)
 		r = loop_io_new(&p->call_io, l, p->call_fd, LOOP_READ, on_call, p);
 	if (!r)
+		loop_io_dear(p->call_io, true); /* HELLO is; see greet */
+	if (!r)
 		r = loop_timer_new(&p->greeting, l, on_silence, p);
 	return r ? r : loop_timer_set(p->greeting, GREETING_NS);
 }

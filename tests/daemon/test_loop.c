@@ -421,6 +421,115 @@ static void test_activity_once(void **state)
 	assert_int_equal(1, w->calls[1]);
 }
 
+/* ---- dear descriptors ---- */
+
+/* Appends a letter to the order; the last place ends the loop. */
+static void note(struct world *w, char letter)
+{
+	size_t n = strlen(w->order);
+
+	if (n + 1 < sizeof(w->order))
+		w->order[n] = letter;
+	if (n + 2 >= sizeof(w->order))
+		loop_stop(w->loop);
+}
+
+static void note_a(void *ctx, _unused_ unsigned what)
+{
+	note(ctx, 'a');
+}
+
+static void note_b(void *ctx, _unused_ unsigned what)
+{
+	note(ctx, 'b');
+}
+
+static void note_cheap(void *ctx, _unused_ unsigned what)
+{
+	note(ctx, '.');
+}
+
+/* All are ready all the time: the dear ones in turn, and never one right behind another. */
+static void test_dear_one_in_a_turn(void **state)
+{
+	struct world *w = *state;
+	struct loop_io *cheap;
+	int fd = eventfd(1, EFD_CLOEXEC);
+
+	assert_int_equal(0, loop_io_new(&w->io[0], w->loop, w->fd[0], LOOP_READ, note_a, w));
+	assert_int_equal(0, loop_io_new(&w->io[1], w->loop, w->fd[1], LOOP_READ, note_b, w));
+	assert_int_equal(0, loop_io_new(&cheap, w->loop, fd, LOOP_READ, note_cheap, w));
+	loop_io_dear(w->io[0], true);
+	loop_io_dear(w->io[1], true);
+	ready(w->fd[0]);
+	ready(w->fd[1]);
+	run_for(w, NSEC_PER_SEC);
+	assert_int_equal(sizeof(w->order) - 1, strlen(w->order));
+	for (size_t i = 1; i < strlen(w->order); i++)
+		assert_true(w->order[i - 1] == '.' || w->order[i] == '.');
+	assert_null(strstr(w->order, "a.a."));
+	assert_null(strstr(w->order, "b.b."));
+	assert_non_null(strchr(w->order, 'a'));
+	assert_non_null(strchr(w->order, 'b'));
+	loop_io_free(cheap);
+	close_fd(&fd);
+}
+
+/* The first to come sees the other wait, and frees or pauses it. */
+static void free_the_other(void *ctx, _unused_ unsigned what)
+{
+	struct world *w = ctx;
+
+	w->calls[0]++;
+	w->io[1] = loop_io_free(w->io[1]);
+	assert_int_equal(0, loop_io_set(w->io[0], 0));
+}
+
+static void pause_the_other(void *ctx, _unused_ unsigned what)
+{
+	struct world *w = ctx;
+
+	w->calls[0]++;
+	assert_int_equal(0, loop_io_set(w->io[1], 0));
+	assert_int_equal(0, loop_io_set(w->io[0], 0));
+}
+
+static void must_not_run(void *ctx, _unused_ unsigned what)
+{
+	struct world *w = ctx;
+
+	w->calls[1]++;
+}
+
+static void dear_and_the_other(struct world *w, void (*first)(void *ctx, unsigned what))
+{
+	assert_int_equal(0, loop_io_new(&w->io[0], w->loop, w->fd[0], LOOP_READ, first, w));
+	assert_int_equal(0, loop_io_new(&w->io[1], w->loop, w->fd[1], LOOP_READ, must_not_run, w));
+	loop_io_dear(w->io[0], true);
+	loop_io_dear(w->io[1], true);
+	ready(w->fd[0]);
+	ready(w->fd[1]);
+	run_for(w, 5 * NSEC_PER_MSEC);
+	assert_int_equal(1, w->calls[0]);
+	assert_int_equal(0, w->calls[1]);
+}
+
+static void test_dear_freed_while_it_waits(void **state)
+{
+	dear_and_the_other(*state, free_the_other);
+}
+
+static void test_dear_paused_while_it_waits(void **state)
+{
+	struct world *w = *state;
+
+	dear_and_the_other(w, pause_the_other);
+	assert_int_equal(0, loop_io_set(w->io[1], LOOP_READ)); /* nothing was lost */
+	loop_io_dear(w->io[1], false);
+	run_for(w, 2 * NSEC_PER_MSEC);
+	assert_true(w->calls[1] > 0);
+}
+
 #define LOOP_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -440,6 +549,9 @@ int main(void)
 		LOOP_TEST(test_timer_freed_in_callback),
 		LOOP_TEST(test_signal),
 		LOOP_TEST(test_activity_once),
+		LOOP_TEST(test_dear_one_in_a_turn),
+		LOOP_TEST(test_dear_freed_while_it_waits),
+		LOOP_TEST(test_dear_paused_while_it_waits),
 	};
 
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
