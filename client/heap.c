@@ -12,6 +12,8 @@
 /* Metadata of up to this size (heaps of about 300 MiB) gets its backing at once, of larger ones with the pages it is for. */
 #define METADATA_AT_ONCE (4u << 20)
 
+#define SHEET_BYTES ((size_t)4 * HW_PAGE_SIZE) /* structures are made by so many at once */
+
 #define TABLE_CHAINS 1024 /* ids are consecutive, so they spread by themselves */
 
 static struct {
@@ -95,6 +97,37 @@ void heap_for_each(void (*fn)(struct heap *h, void *ctx), void *ctx)
 
 /* ---- attach ---- */
 
+static void heap_retire(struct heap *h)
+{
+	heap_table_lock();
+	LIST_INSERT_HEAD(&table.spare, h, id_link);
+	heap_table_unlock();
+}
+
+/*
+ * One new structure; the rest of its sheet goes to the spare ones. Not from malloc: what a fork shares
+ * with the child, the parent would copy in a page fault at its next alloc.
+ */
+static struct heap *heap_new_sheet(void)
+{
+	struct heap *h;
+	void *sheet;
+
+	if (mapping_private(&sheet, SHEET_BYTES) < 0)
+		return NULL;
+	if (mapping_populate(sheet, SHEET_BYTES) < 0) {
+		mapping_free(sheet, SHEET_BYTES);
+		return NULL;
+	}
+	h = sheet;
+	for (size_t i = 0; i < SHEET_BYTES / sizeof(*h); i++) {
+		lock_init(&h[i].lock);
+		if (i > 0)
+			heap_retire(&h[i]);
+	}
+	return h;
+}
+
 /* A structure to use: a spare one, or a new one. Its lock is valid for ever. */
 static struct heap *heap_new(void)
 {
@@ -107,17 +140,7 @@ static struct heap *heap_new(void)
 	heap_table_unlock();
 	if (h)
 		return h;
-	h = calloc(1, sizeof(*h));
-	if (h)
-		lock_init(&h->lock);
-	return h;
-}
-
-static void heap_retire(struct heap *h)
-{
-	heap_table_lock();
-	LIST_INSERT_HEAD(&table.spare, h, id_link);
-	heap_table_unlock();
+	return heap_new_sheet();
 }
 
 /* Private memory for the allocator, and the pages that came with the bind. */

@@ -65,6 +65,10 @@ int mapping_private(void **out, size_t size)
 
 	if (p == MAP_FAILED)
 		return -ENOMEM;
+	if (madvise(p, size, MADV_WIPEONFORK) < 0 && errno != EINVAL) { /* Linux before 4.14 does not know it */
+		(void)munmap(p, size);
+		return -ENOMEM;
+	}
 	*out = p;
 	return 0;
 }

@@ -17,7 +17,10 @@ int mapping_arena(void **out, int fd, uint64_t size, bool writable);
  * the first access; a read might do something. 0 or -ENOMEM, -EACCES, another -errno. */
 int mapping_device(void **out, int fd, uint64_t size, bool writable);
 
-/* Zeroed private memory, reserved only: mapping_populate gives it backing. 0 or -ENOMEM. */
+/*
+ * Zeroed private memory, reserved only: mapping_populate gives it backing. The child of a fork has zeros there, so
+ * that a fork leaves no page behind that its parent would copy, in a page fault, at its next store. 0 or -ENOMEM.
+ */
 int mapping_private(void **out, size_t size);
 
 /* Fills the page tables of [addr, addr+size), private and writable. 0 or -ENOMEM. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "client/cancel.h"
+#include "client/mapping.h"
 #include "client/process.h"
 
 struct multi_heap multi_heap_;
@@ -25,6 +26,12 @@ void multi_heap_forget(void)
 	regions_init(&m->regions);
 	memset(m->arena, 0, sizeof(m->arena));
 	memset(m->name, 0, sizeof(m->name));
+}
+
+void multi_heap_unshare(void)
+{
+	if (atomic_load(&m->epoch))
+		(void)mapping_populate(m, sizeof(*m));
 }
 
 /* ---- regions, one by one ---- */

@@ -49,4 +49,7 @@ int multi_heap_add(uint32_t attribute, uintptr_t *addr, uint64_t size, void *use
  * where what the parent had stays mapped. */
 void multi_heap_forget(void);
 
+/* In the parent after a fork: its own copy of what the fork shares, before an alloc needs it. */
+void multi_heap_unshare(void);
+
 #endif

@@ -7,6 +7,7 @@
 
 #include "client/epoch.h"
 #include "client/lock.h"
+#include "client/mapping.h"
 #include "client/private.h"
 #include "client/quarters.h"
 
@@ -160,4 +161,10 @@ void pool_reset(void)
 	atomic_store_explicit(&pool.bad_frees, 0, memory_order_relaxed);
 	atomic_store_explicit(&pool.epoch, 0, memory_order_release);
 	private_forget(&pool.arena);
+}
+
+void pool_unshare(void)
+{
+	if (atomic_load(&pool.epoch))
+		(void)mapping_populate(&pool, sizeof(pool));
 }

@@ -55,4 +55,7 @@ void pool_free(void *block);
 /* Once in a process, and in the child after a fork: there is no pool. Single-threaded. */
 void pool_reset(void);
 
+/* In the parent after a fork: its own copy of what the fork shares, before an alloc needs it. */
+void pool_unshare(void);
+
 #endif

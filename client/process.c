@@ -16,9 +16,12 @@ static void before_fork(void)
 	heap_table_lock();
 }
 
+/* What is not kept from the child (client/mapping.h) is copied now, not in a page fault on a hot path. */
 static void after_fork_in_parent(void)
 {
 	heap_table_unlock();
+	multi_heap_unshare();
+	pool_unshare();
 }
 
 static void after_fork_in_child(void)

@@ -2,7 +2,7 @@
  * Story: the shared multi-heap of a process, sentence by sentence
  *
  * Lives, deaths and threads are it_multiheap_life.c, regions of heapd.conf it_multiheap_regions.c,
- * the hot paths it_multiheap_hotpath.c.
+ * the hot paths tests/realtime.
  */
 #include "tests/story/multiheap.h"
 

@@ -58,6 +58,14 @@ int story_begin(void **state);
 void story_play(void **state);
 int story_end(void **state);
 
+/* A row that is made at run time: one test with one of several arguments. */
+struct story_case {
+	void (*test)(const void *arg);
+	const void *arg;
+};
+#define STORY_CASE(name, case) { name, story_play_case, story_begin, story_end, case }
+void story_play_case(void **state);
+
 const char *story_dir(void);    /* the test's folder; users other than root may look into it */
 const char *story_socket(void); /* = $HEAPD_SOCKET: DIR/heapd.sock */
 
