@@ -4,18 +4,27 @@
 #include "client/areas.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
 #endif
 
+static size_t heads_bytes(uint32_t n_cpus)
+{
+	return align_up(n_cpus * sizeof(struct wire_heads), HW_PAGE_SIZE);
+}
+
 void areas_init(struct areas *a, int control_fd, int stats_fd, uint32_t n_slots)
 {
+	struct stat st;
+
 	memset(a, 0, sizeof(*a));
 	a->control_fd = control_fd;
 	a->stats_fd = stats_fd;
 	a->n_slots = n_slots < WIRE_SLOTS ? n_slots : WIRE_SLOTS;
+	a->has_heads = fstat(stats_fd, &st) == 0 && st.st_size >= (off_t)WIRE_STATS_SIZE;
 }
 
 static void unmap_pages(void **pages, size_t n)
@@ -31,26 +40,37 @@ void areas_deinit(struct areas *a)
 {
 	unmap_pages(a->control, ARRAY_SIZE(a->control));
 	unmap_pages(a->stats, ARRAY_SIZE(a->stats));
+	for (size_t i = 0; i < ARRAY_SIZE(a->heads); i++) {
+		if (a->heads[i])
+			(void)munmap(a->heads[i], heads_bytes(a->n_cpus));
+		a->heads[i] = NULL;
+	}
+}
+
+/* Whole pages of a file, populated; NULL if they cannot be mapped. */
+static void *map_pages(int fd, uint64_t at, size_t size, bool writable)
+{
+	void *p = mmap(NULL, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED | MAP_POPULATE, fd,
+		       (off_t)at);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	/* MAP_POPULATE is silent and reads; a kernel without this advice has at least done that */
+	if (madvise(p, size, writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) < 0 && errno != EINVAL) {
+		(void)munmap(p, size);
+		return NULL;
+	}
+	return p;
 }
 
 /* The mapped page that holds byte at; NULL if it cannot be mapped. */
 static void *map_page(void **pages, int fd, size_t at, bool writable)
 {
 	void **page = &pages[at / HW_PAGE_SIZE];
-	void *p;
 
-	if (*page)
-		return *page;
-	p = mmap(NULL, HW_PAGE_SIZE, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED | MAP_POPULATE,
-		 fd, (off_t)(at & ~(HW_PAGE_SIZE - 1)));
-	if (p == MAP_FAILED)
-		return NULL;
-	/* MAP_POPULATE is silent and reads; a kernel without this advice has at least done that */
-	if (madvise(p, HW_PAGE_SIZE, writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) < 0 && errno != EINVAL) {
-		(void)munmap(p, HW_PAGE_SIZE);
-		return NULL;
-	}
-	return *page = p;
+	if (!*page)
+		*page = map_pages(fd, at & ~(HW_PAGE_SIZE - 1), HW_PAGE_SIZE, writable);
+	return *page;
 }
 
 int areas_slot(struct areas *a, uint32_t slot, const struct wire_control **control, struct wire_stats **stats)
@@ -68,5 +88,32 @@ int areas_slot(struct areas *a, uint32_t slot, const struct wire_control **contr
 	*control = (const struct wire_control *)(void *)(c + control_at % HW_PAGE_SIZE);
 	*stats = (struct wire_stats *)(void *)(s + stats_at % HW_PAGE_SIZE);
 	memset(*stats, 0, sizeof(**stats));
+	return 0;
+}
+
+/* A thread may still have an old head in hand, and exchange it: no version comes back. */
+static void empty_heads(struct wire_heads *heads, uint32_t n_cpus)
+{
+	for (uint32_t cpu = 0; cpu < n_cpus; cpu++)
+		for (uint32_t kind = 0; kind < WIRE_HEADS_KINDS; kind++) {
+			_Atomic uint64_t *head = &heads[cpu].head[kind];
+
+			atomic_store(head, (atomic_load(head) | 0xffff) + 1);
+		}
+}
+
+int areas_heads(struct areas *a, uint32_t slot, uint32_t n_cpus, struct wire_heads **heads)
+{
+	if (slot >= a->n_slots || n_cpus == 0 || n_cpus > WIRE_HEADS_CPUS || (a->n_cpus && a->n_cpus != n_cpus))
+		return -EINVAL;
+	if (!a->has_heads)
+		return -ENOTSUP;
+	if (!a->heads[slot])
+		a->heads[slot] = map_pages(a->stats_fd, WIRE_HEADS_AT(slot), heads_bytes(n_cpus), true);
+	if (!a->heads[slot])
+		return -ENOMEM;
+	a->n_cpus = n_cpus;
+	empty_heads(a->heads[slot], n_cpus);
+	*heads = a->heads[slot];
 	return 0;
 }

@@ -3,7 +3,8 @@
  *
  * Model: the control area (read-only) and the statistics area (ours to write) are sparse memfds of n_slots slots. A page
  * is mapped and populated when its first slot is asked for, and stays until the session ends: so a program that
- * locks all its memory pays for what it uses, and no slot that was handed out ever faults.
+ * locks all its memory pays for what it uses, and no slot that was handed out ever faults. The heads of what CPUs
+ * have at hand lie behind the slots of the statistics, some pages a slot; they are mapped for the bindings that want them.
  * Not here: what the slots mean (proto/wire.h), locking (the session's).
  */
 #ifndef HEAPD_CLIENT_AREAS_H
@@ -20,6 +21,9 @@ struct areas {
 	uint32_t n_slots;
 	void *control[AREA_PAGES(struct wire_control)];
 	void *stats[AREA_PAGES(struct wire_stats)];
+	struct wire_heads *heads[WIRE_SLOTS]; /* NULL: not mapped */
+	uint32_t n_cpus;                      /* all of them are mapped for so many; set by the first */
+	bool has_heads;                       /* the file is that long */
 };
 
 void areas_init(struct areas *a, int control_fd, int stats_fd, uint32_t n_slots);
@@ -27,5 +31,12 @@ void areas_deinit(struct areas *a);
 
 /* 0; -EINVAL (no such slot); -ENOMEM. The statistics slot comes zeroed. */
 int areas_slot(struct areas *a, uint32_t slot, const struct wire_control **control, struct wire_stats **stats);
+
+/*
+ * The heads of a slot, one struct for each of n_cpus: all of them empty, with versions above those that they
+ * had. n_cpus is the same at every call. 0; -EINVAL (no such slot, no or too many CPUs); -ENOTSUP (the daemon made
+ * none); -ENOMEM.
+ */
+int areas_heads(struct areas *a, uint32_t slot, uint32_t n_cpus, struct wire_heads **heads);
 
 #endif

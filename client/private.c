@@ -16,6 +16,7 @@ static int map(struct private_arena *a, const struct frame *f)
 	a->size = b->size;
 	a->usable = b->usable;
 	a->backing = b->backing;
+	a->slot = b->slot;
 	r = session_slot(a->session, b->slot, &control, &a->stats);
 	if (r < 0 || b->backing == BACKING_OWN)
 		return r;

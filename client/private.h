@@ -22,6 +22,7 @@ struct private_arena {
 	uint64_t usable;         /* bytes mapped there, whole hardware pages */
 	uint64_t size;           /* as asked; of a configured region: as configured */
 	uint32_t backing;        /* enum wire_backing */
+	uint32_t slot;           /* in the session's areas: for session_heads */
 	struct wire_stats *stats; /* zeroed at first. Written by us, plainly or with atomics; never believed */
 };
 

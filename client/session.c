@@ -545,3 +545,13 @@ int session_slot(struct session *s, uint32_t slot, const struct wire_control **c
 	lock_give(&s->call_lock);
 	return r;
 }
+
+int session_heads(struct session *s, uint32_t slot, uint32_t n_cpus, struct wire_heads **heads)
+{
+	int r;
+
+	lock_take(&s->call_lock);
+	r = areas_heads(&s->areas, slot, n_cpus, heads);
+	lock_give(&s->call_lock);
+	return r;
+}

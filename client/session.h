@@ -130,6 +130,9 @@ void session_settle_events(struct session *s);
 /* This binding's parts of the shared areas: mapped and populated, valid while the session is referenced. 0, -ENOMEM, -EINVAL. */
 int session_slot(struct session *s, uint32_t slot, const struct wire_control **control, struct wire_stats **stats);
 
+/* The heads of its arrays (client/rseq.h), as areas_heads; valid as long. 0, -ENOMEM, -EINVAL, -ENOTSUP. */
+int session_heads(struct session *s, uint32_t slot, uint32_t n_cpus, struct wire_heads **heads);
+
 /* In the child after a fork: closes the descriptors of all sessions and forgets them. Single-threaded. */
 void session_forget_all(void);
 

@@ -13,6 +13,7 @@
 
 #define CONTROL_SIZE AREAS_CONTROL_SIZE
 #define STATS_SIZE AREAS_STATS_SIZE
+#define HEADS_AT_ONCE (HW_PAGE_SIZE / sizeof(struct wire_heads)) /* CPUs */
 #define SLOTS_PER_PAGE (HW_PAGE_SIZE / sizeof(struct wire_control))
 
 static int map_control(struct areas *a)
@@ -158,4 +159,28 @@ void areas_read(const struct areas *a, uint32_t slot, struct wire_stats *stats)
 
 	if (n != sizeof(*stats))
 		memset(stats, 0, sizeof(*stats));
+}
+
+/* Of one piece of a slot's heads. */
+static void add_heads(const struct areas *a, off_t at, size_t n, uint64_t at_hand[WIRE_HEADS_KINDS])
+{
+	uint64_t heads[HEADS_AT_ONCE][WIRE_HEADS_KINDS];
+	ssize_t got = pread(a->stats_fd, heads, n * sizeof(heads[0]), at);
+
+	if (got != (ssize_t)(n * sizeof(heads[0])))
+		return;
+	for (size_t cpu = 0; cpu < n; cpu++)
+		for (size_t kind = 0; kind < WIRE_HEADS_KINDS; kind++)
+			at_hand[kind] += WIRE_HEAD_COUNT(heads[cpu][kind]);
+}
+
+void areas_read_heads(const struct areas *a, uint32_t slot, uint32_t n_cpus, uint64_t at_hand[WIRE_HEADS_KINDS])
+{
+	off_t at = (off_t)WIRE_HEADS_AT(slot);
+
+	memset(at_hand, 0, WIRE_HEADS_KINDS * sizeof(*at_hand));
+	n_cpus = (uint32_t)min_u64(n_cpus, WIRE_HEADS_CPUS);
+	for (uint32_t cpu = 0; cpu < n_cpus; cpu += HEADS_AT_ONCE)
+		add_heads(a, at + (off_t)(cpu * sizeof(struct wire_heads)),
+			  (size_t)min_u64(HEADS_AT_ONCE, n_cpus - cpu), at_hand);
 }

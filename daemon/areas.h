@@ -1,7 +1,8 @@
 /*
  * areas.h: the two memory areas that a session shares with the daemon
  *
- * Model: two memfds, sealed in size, sparse; binding k of the session uses slot k of both. Control
+ * Model: two memfds, sealed in size, sparse; binding k of the session uses slot k of both, and of a second part
+ * of the statistics the heads of what its CPUs have at hand. Control
  * is ours to write (through a mapping) and the client's to read (an O_RDONLY fd). Statistics are
  * the client's to write and ours to read: with pread, never through a mapping, so nothing the
  * client does to that file can fault us, and never believed.
@@ -19,7 +20,8 @@
 
 /* Bytes of the two files: so they are told from each other. */
 #define AREAS_CONTROL_SIZE ((off_t)(WIRE_SLOTS * sizeof(struct wire_control)))
-#define AREAS_STATS_SIZE ((off_t)(WIRE_SLOTS * sizeof(struct wire_stats)))
+#define AREAS_STATS_SIZE ((off_t)WIRE_STATS_SIZE)
+#define AREAS_STATS_OLD_SIZE ((off_t)WIRE_HEADS_AT(0)) /* of a session that is older than the second part */
 
 struct areas {
 	struct wire_control *control; /* WIRE_SLOTS of them; NULL: none */
@@ -58,5 +60,11 @@ void areas_abandon(struct areas *a);
 
 /* A copy of what the client publishes in a slot; zeros where it cannot be read. One system call. */
 void areas_read(const struct areas *a, uint32_t slot, struct wire_stats *stats);
+
+/*
+ * How many blocks of each kind so many CPUs (at most WIRE_HEADS_CPUS are looked at) say that they have at hand in a
+ * slot; at most 65535 each. What cannot be read is none. A system call for each 32 CPUs.
+ */
+void areas_read_heads(const struct areas *a, uint32_t slot, uint32_t n_cpus, uint64_t at_hand[WIRE_HEADS_KINDS]);
 
 #endif

@@ -42,6 +42,31 @@ uint32_t partition_used(const struct wire_stats *stats)
 	return n_free < n ? n - n_free : 0;
 }
 
+/* What CPUs have at hand is free, and was published as in use. */
+static void take_off_heap(struct wire_stats *stats, const uint64_t at_hand[WIRE_HEADS_KINDS])
+{
+	for (uint32_t i = 0; i < WIRE_BUCKETS; i++) {
+		uint64_t bytes = at_hand[i] * (WIRE_BUCKET_MIN << i);
+
+		stats->used -= min_u64(bytes, stats->used);
+		stats->bucket[i].free = (uint32_t)min_u64(stats->bucket[i].free + at_hand[i], UINT32_MAX);
+	}
+}
+
+void slot_read(const struct binding *b, struct wire_stats *stats)
+{
+	uint64_t at_hand[WIRE_HEADS_KINDS];
+
+	areas_read(&b->session->areas, b->slot, stats);
+	if (!stats->n_cpus)
+		return;
+	areas_read_heads(&b->session->areas, b->slot, stats->n_cpus, at_hand);
+	if (b->heap->facts.kind == KIND_HEAP)
+		take_off_heap(stats, at_hand);
+	else if (b->heap->facts.kind == KIND_PARTITION)
+		stats->vacant.n_free = (uint32_t)min_u64(stats->vacant.n_free + at_hand[0], UINT32_MAX);
+}
+
 /* Their process says it in another way than others, and where others say something else. */
 static void read_part(uint32_t kind, struct wire_stats *stats)
 {
@@ -60,7 +85,7 @@ void stats_read(const struct binding *b, struct wire_stats *stats)
 {
 	uint64_t bytes = bytes_held(b);
 
-	areas_read(&b->session->areas, b->slot, stats);
+	slot_read(b, stats);
 	if (heap_is_part(b->heap))
 		read_part(b->heap->facts.kind, stats);
 	stats->used = min_u64(stats->used, bytes);

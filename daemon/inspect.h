@@ -1,7 +1,7 @@
 /*
  * inspect.h: figures over all processes, from what they publish
  *
- * Clients write their statistics as they allocate; we read them with one pread for each binding and
+ * Clients write their statistics as they allocate; we read them with a pread or some for each binding and
  * believe none: sums are bounded by what the binding holds, counts by what is possible. A torn read
  * of a slot that is being written is one figure that is a moment older than its neighbour, no more.
  */
@@ -19,6 +19,12 @@ struct usage {
 
 /* Bytes that a binding can have in blocks at most. */
 uint64_t bytes_held(const struct binding *b);
+
+/*
+ * A binding's statistics as its process publishes them, but that blocks at hand (WIRE_HEAD_COUNT) are free: .used and
+ * the buckets of a heap, .vacant.n_free of a partition. Not made plausible.
+ */
+void slot_read(const struct binding *b, struct wire_stats *stats);
 
 /*
  * A binding's statistics, made plausible: every figure within what it holds; .used is right for a

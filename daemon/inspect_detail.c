@@ -5,7 +5,7 @@
  * comes out of here is possible, whatever was published: a partition fits its arena, the quarters
  * of a pool are a tree. What cannot be made so, such as a pool of a size that pools do not have, is
  * STATUS_INVALID; so is a slot that its process has not filled in yet.
- * Bounds: one read of a slot; a pool's 341 quarters.
+ * Bounds: one read of a slot, and of its heads; a pool's 341 quarters.
  */
 #include "daemon/inspect.h"
 
@@ -109,7 +109,7 @@ int op_detail(struct request *rq)
 
 	if (!heap_is_part(h) || !b)
 		return STATUS_INVALID;
-	areas_read(&b->session->areas, b->slot, &stats);
+	slot_read(b, &stats);
 	d->heap = h->facts.id;
 	d->kind = h->facts.kind;
 	switch (d->kind) {

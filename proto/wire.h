@@ -367,6 +367,7 @@ _Static_assert(sizeof(struct wire_list) == 16, "wire layout");
 #define WIRE_LIST_MAX ((WIRE_BODY_MAX - sizeof(struct wire_list)) / sizeof(struct wire_entry))
 
 #define WIRE_BUCKETS 9 /* 16 .. 4096 */
+#define WIRE_BUCKET_MIN 16u /* bytes of bucket 0; each next one has twice as many */
 
 struct wire_bucket { /* the counters of the paper, for one bucket of one process */
 	uint64_t calls;      /* allocations served */
@@ -572,12 +573,32 @@ struct wire_stats {
 		struct wire_pool pool;
 	};
 	struct wire_place place; /* of a region */
-	uint8_t pad[1024 - 32 - WIRE_BUCKETS * 32 - WIRE_STATS_WAITERS * 24 - 24 - 16];
+	uint32_t n_cpus;         /* of a heap or partition: CPUs that may have blocks at hand (wire_heads); 0: none has */
+	uint8_t pad[1024 - 32 - WIRE_BUCKETS * 32 - WIRE_STATS_WAITERS * 24 - 24 - 4 - 16];
 	struct wire_vacant vacant; /* of a partition, in a cache line of its own */
 };
 _Static_assert(sizeof(struct wire_stats) == 1024, "four a page");
 _Static_assert(offsetof(struct wire_stats, vacant) == 1008, "aligned for a 16-byte exchange");
 
 #define WIRE_SLOTS 16384u
+
+/*
+ * Behind its slots the statistics area has for each of them the *heads* of the arrays in which CPUs have free
+ * blocks at hand: those of a heap by bucket, those of a partition all under kind 0. What a client publishes
+ * elsewhere counts them as blocks in use; the daemon takes them off. Sparse: a binding costs what its CPUs need.
+ */
+#define WIRE_HEADS_KINDS 16u
+#define WIRE_HEADS_CPUS 256u /* more CPUs: no blocks at hand */
+
+struct wire_heads { /* of one CPU */
+	_Atomic uint64_t head[WIRE_HEADS_KINDS];
+};
+_Static_assert(sizeof(struct wire_heads) == 128, "two cache lines, that a CPU has for itself");
+
+#define WIRE_HEAD_COUNT(head) ((uint32_t)((head) & 0xffff)) /* above it a version: the client's business */
+
+#define WIRE_HEADS_SIZE (WIRE_HEADS_CPUS * sizeof(struct wire_heads)) /* of a slot */
+#define WIRE_HEADS_AT(slot) ((uint64_t)WIRE_SLOTS * sizeof(struct wire_stats) + (uint64_t)(slot) * WIRE_HEADS_SIZE)
+#define WIRE_STATS_SIZE WIRE_HEADS_AT(WIRE_SLOTS)
 
 #endif

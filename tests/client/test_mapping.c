@@ -154,6 +154,41 @@ static void test_slots(void **state)
 	assert_int_equal(close(stats), 0);
 }
 
+static void test_heads(void **state)
+{
+	int control = memfd(WIRE_SLOTS * sizeof(struct wire_control)), stats = memfd(WIRE_STATS_SIZE);
+	int short_stats = memfd(WIRE_HEADS_AT(0));
+	struct areas *a = malloc(sizeof(*a));
+	struct wire_heads *h, *other;
+	uint64_t head;
+
+	(void)state;
+	assert_non_null(a);
+	areas_init(a, control, stats, 100);
+	assert_int_equal(areas_heads(a, 100, 33, &h), -EINVAL);
+	assert_int_equal(areas_heads(a, 4, 0, &h), -EINVAL);
+	assert_int_equal(areas_heads(a, 4, WIRE_HEADS_CPUS + 1, &h), -EINVAL);
+	assert_int_equal(areas_heads(a, 4, 33, &h), 0);
+	assert_int_equal(areas_heads(a, 5, 33, &other), 0);
+	assert_int_equal(areas_heads(a, 4, 34, &other), -EINVAL);
+	assert_int_equal(resident(h, 2 * HW_PAGE_SIZE), 2); /* 32 CPUs a page */
+	assert_int_equal(WIRE_HEAD_COUNT(atomic_load(&h[32].head[15])), 0);
+	head = atomic_load(&h[32].head[15]);
+	atomic_store(&h[32].head[15], head + 0x10000 + 3);
+	assert_int_equal(pread(stats, &head, 8, (off_t)(WIRE_HEADS_AT(4) + 32 * 128 + 15 * 8)), 8);
+	assert_int_equal(WIRE_HEAD_COUNT(head), 3);
+	assert_int_equal(areas_heads(a, 4, 33, &other), 0); /* its next user's: empty, and no version comes back */
+	assert_ptr_equal(h, other);
+	assert_int_equal(WIRE_HEAD_COUNT(atomic_load(&h[32].head[15])), 0);
+	assert_true(atomic_load(&h[32].head[15]) > head);
+	areas_deinit(a);
+	areas_init(a, control, short_stats, 100); /* a daemon that knows nothing of them */
+	assert_int_equal(areas_heads(a, 4, 33, &h), -ENOTSUP);
+	areas_deinit(a);
+	free(a);
+	assert_int_equal(close(control) | close(stats) | close(short_stats), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +196,7 @@ int main(void)
 		cmocka_unit_test(test_arena_that_cannot_be),
 		cmocka_unit_test(test_private_gets_backing_where_asked),
 		cmocka_unit_test(test_slots),
+		cmocka_unit_test(test_heads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

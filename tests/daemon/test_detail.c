@@ -170,6 +170,26 @@ static void a_partition(_unused_ void **state)
 	assert_int_equal(7 * 48, REPLY(p, wire_info)->used);
 }
 
+/* What CPUs have at hand is free as well: of the first kind alone, and no more than there are blocks. */
+static void a_partition_with_blocks_at_hand(_unused_ void **state)
+{
+	uint64_t id = make(KIND_PARTITION, 2 * PAGE, 0);
+	const struct binding *b = session_binding(p->session, id);
+	struct wire_stats s = partition(40, 48, 100, 80);
+	uint64_t heads[3][WIRE_HEADS_KINDS] = {{5, 1000}, {6 | 1ull << 40}, {1}};
+
+	s.n_cpus = 2;
+	publish(id, &s);
+	assert_int_equal(sizeof(heads), pwrite(p->session->areas.stats_fd, heads, sizeof(heads),
+					       (off_t)WIRE_HEADS_AT(b->slot)));
+	assert_int_equal(STATUS_OK, detail(id));
+	assert_int_equal(9, REPLY(p, wire_detail)->n_used);
+	assert_int_equal(9 * 48, entry(id)->used);
+	s.vacant.n_free = UINT32_MAX;
+	publish(id, &s);
+	assert_int_equal(0, entry(id)->used);
+}
+
 static void a_partition_that_cannot_be(_unused_ void **state)
 {
 	uint64_t id = make(KIND_PARTITION, PAGE, 0);
@@ -351,6 +371,7 @@ int main(void)
 		TEST(others_do_not_see_it),
 		TEST(lies),
 		TEST(a_partition),
+		TEST(a_partition_with_blocks_at_hand),
 		TEST(a_partition_that_cannot_be),
 		TEST(a_region),
 		TEST(own_memory),

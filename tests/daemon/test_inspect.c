@@ -36,6 +36,15 @@ static void publish(struct player *who, uint64_t heap, const struct wire_stats *
 			 pwrite(who->session->areas.stats_fd, stats, sizeof(*stats), at));
 }
 
+/* What CPU has at hand of kind. */
+static void publish_head(struct player *who, uint64_t heap, uint32_t cpu, uint32_t kind, uint64_t head)
+{
+	const struct binding *b = session_binding(who->session, heap);
+	off_t at = (off_t)(WIRE_HEADS_AT(b->slot) + cpu * sizeof(struct wire_heads) + kind * sizeof(head));
+
+	assert_int_equal(sizeof(head), pwrite(who->session->areas.stats_fd, &head, sizeof(head), at));
+}
+
 /* p and q are bound to a heap of 8 pages; p holds 5 of them, q 2. */
 static uint64_t make(uint32_t mode)
 {
@@ -352,10 +361,45 @@ static void ping_comes_back(_unused_ void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* Blocks at hand are free: of each kind, of each CPU that counts; lies take off no more than there is. */
+static void at_hand(_unused_ void **state)
+{
+	uint64_t id = make(WIRE_MODE_PRIO);
+	const struct wire_info *info = REPLY(p, wire_info);
+	const struct wire_bindings *b = REPLY(p, wire_bindings);
+	struct wire_stats s = {.used = 10000, .n_cpus = 40, .bucket[8].free = 7};
+
+	publish(p, id, &s);
+	publish_head(p, id, 0, 0, 3 | 99 << 16);   /* 3 of 16 bytes */
+	publish_head(p, id, 39, 8, 1 | 1ull << 60); /* one of 4096, in the second page of heads */
+	publish_head(p, id, 40, 1, 5);             /* a CPU too many */
+	publish_head(p, id, 1, WIRE_BUCKETS, 5);   /* no bucket */
+	assert_int_equal(STATUS_OK, ask_heap(p, OP_INQUIRE, id));
+	assert_int_equal(10000 - 3 * 16 - 4096, info->used);
+	assert_int_equal(STATUS_OK, ask_target(p, OP_BINDINGS, id, NULL, 0));
+	assert_int_equal(10000 - 3 * 16 - 4096, b->binding[0].used);
+	assert_int_equal(3, b->binding[0].bucket[0].free);
+	assert_int_equal(7 + 1, b->binding[0].bucket[8].free);
+
+	publish_head(p, id, 2, 8, UINT64_MAX);
+	assert_int_equal(STATUS_OK, ask_heap(p, OP_INQUIRE, id));
+	assert_int_equal(0, info->used);
+	s.n_cpus = UINT32_MAX;
+	publish(p, id, &s);
+	publish_head(p, id, 255, 8, UINT64_MAX);
+	assert_int_equal(STATUS_OK, ask_heap(p, OP_INQUIRE, id));
+	assert_int_equal(0, info->used);
+	s.n_cpus = 0;
+	publish(p, id, &s);
+	assert_int_equal(STATUS_OK, ask_heap(p, OP_INQUIRE, id));
+	assert_int_equal(10000, info->used);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(inquire_sums),
+		TEST(at_hand),
 		TEST(lies_stay_within_what_is_held),
 		TEST(a_hole_is_zero),
 		TEST(inspect_tells),
