@@ -16,6 +16,7 @@
 #include "daemon/log.h"
 #include "daemon/ops.h"
 #include "daemon/passing.h"
+#include "daemon/point.h"
 
 /* Kept is who can be watched, and found again. */
 static uint32_t features(const struct peer *p)
@@ -121,6 +122,7 @@ static int resume(struct peer *p, uint64_t id)
 	p->session->pidfd = p->pidfd;
 	TAILQ_FOREACH(b, &p->session->bound, of_session)
 		heap_forget_asked(b);
+	POINT(RESUME_FOUND);
 	return 0;
 }
 

@@ -10,7 +10,8 @@
  *
  * Invariants (heap_check proves them): what fits does not wait; the queue is sorted by priority
  * (H_PRIO), then since_ns, then arrival; every control slot is exact; a refill with a deadline
- * waits for a recall or for the pages of an orphan, else it has been given up.
+ * waits for a recall, for the pages of an orphan, or for a session that is coming back (which is
+ * asked when it has told what it holds), else it has been given up.
  *
  * pressed, as a binding's control slot has it: how many parked refills a page of its that becomes
  * wholly free could help. Those of other sessions; and its own that need several pages in a row, if

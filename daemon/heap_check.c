@@ -66,6 +66,18 @@ static bool in_order(const struct heap *h, const struct parked *a, const struct 
 	return a->since_ns <= b->since_ns;
 }
 
+/* A session that has not told yet what it holds is asked, or found to have nothing, when it has. */
+static bool is_expected(const struct heap *h)
+{
+	const struct binding *b;
+
+	TAILQ_FOREACH(b, &h->bindings, of_heap) {
+		if (b->session->is_resuming)
+			return true;
+	}
+	return false;
+}
+
 static int check_queue(const struct heap *h, const char **why)
 {
 	uint32_t n = 0, n_runs = 0, n_deadlines = 0,
@@ -90,8 +102,9 @@ static int check_queue(const struct heap *h, const char **why)
 		return wrong(why, "the queue is miscounted");
 	if (n && h->state != STATE_LIVE)
 		return wrong(why, "refills wait for a heap that is not");
-	return n_deadlines && !h->n_recalls && !h->n_orphans ? wrong(why, "a refill waits in vain")
-							     : 0;
+	if (n_deadlines && !h->n_recalls && !h->n_orphans && !is_expected(h))
+		return wrong(why, "a refill waits in vain");
+	return 0;
 }
 
 static uint32_t pressed_by_counting(const struct heap *h, const struct binding *b)
@@ -124,7 +137,7 @@ static int check_asked(const struct binding *b, const char **why)
 {
 	const struct heap *h = b->heap;
 
-	if (h->n_parked && b->held.n_pages && !b->recall_seq && !b->dry &&
+	if (h->n_parked && b->held.n_pages && !b->recall_seq && !b->dry && !b->session->is_resuming &&
 	    pressed_by_counting(h, b))
 		return wrong(why, "somebody was not asked");
 	return 0;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include "daemon/heap.h"
 #include "daemon/log.h"
+#include "daemon/point.h"
 
 /* Units that get or lose their memory in one turn of the loop: 256 KiB, some 60 us. */
 #define UNITS_CHUNK 64u
@@ -104,6 +105,7 @@ static void empty_some(struct keep *k)
 	n = (uint32_t)min_u64(UNITS_CHUNK, w->n_left);
 	w->n_left -= n;
 	ledger_empty_units(k->ledger, w->unit + w->n_left, n);
+	POINT(WINDOW_EMPTIED);
 	if (w->n_left)
 		return;
 	ledger_give_window(k->ledger, w->unit, w->n_pages);
@@ -168,6 +170,7 @@ int keep_heap_begin(struct keep *k, struct heap *h)
 	ledger_set_last(k->ledger, h->facts.id, 0);
 	if (k->store)
 		store_count(k->store, HEAP_FDS_MAX); /* from here on its place is taken */
+	POINT(HEAP_BEGUN);
 	return 0;
 }
 
@@ -221,11 +224,13 @@ static int store_heap(struct keep *k, struct heap *h)
 	if (k->store)
 		store_uncount(k->store, HEAP_FDS_MAX - heap_fds(h));
 	kh->stored = true;
+	POINT(HEAP_STORED);
 	if (kh->unit != LEDGER_NONE)
 		ledger_words_init(k->ledger, kh->unit);
 	describe(h, kh->creator, kh->request, &record);
 	ledger_put_heap(k->ledger, kh->record, &record, LEDGER_CREATING);
 	kh->counts = true;
+	POINT(HEAP_WRITTEN);
 	return 0;
 }
 
@@ -291,12 +296,14 @@ void keep_heap_live(struct keep *k, struct heap *h)
 {
 	if (k && h->kept.counts)
 		ledger_set_state(k->ledger, h->kept.record, LEDGER_LIVE);
+	POINT(HEAP_LIVE);
 }
 
 void keep_heap_deleted(struct keep *k, struct heap *h)
 {
 	if (k && h->kept.counts)
 		ledger_set_state(k->ledger, h->kept.record, LEDGER_DELETED);
+	POINT(HEAP_DELETED);
 }
 
 void keep_heap_rights(struct keep *k, struct heap *h)
@@ -319,11 +326,13 @@ void keep_heap_end(struct keep *k, struct heap *h)
 	store_unwait(&kh->wait);
 	if (kh->counts)
 		ledger_set_state(k->ledger, kh->record, LEDGER_EMPTY);
+	POINT(HEAP_DROPPED);
 	keep_name(name, KEEP_HEAP, h->facts.id);
 	if (k->store && kh->stored)
 		store_remove(k->store, name, heap_fds(h));
 	else if (k->store)
 		store_uncount(k->store, HEAP_FDS_MAX);
+	POINT(HEAP_REMOVED);
 	if (kh->unit != LEDGER_NONE)
 		window_empty(k, kh->unit, h->n_pages, kh->n_backed);
 	ledger_give_heap(k->ledger, kh->record);
@@ -368,9 +377,11 @@ int keep_session(struct keep *k, struct session *s)
 		ledger_give_session(k->ledger, record_take(&ks->record));
 		return r;
 	}
+	POINT(SESSION_STORED);
 	memcpy(record.label, s->label, sizeof(record.label));
 	ledger_set_last(k->ledger, 0, s->id);
 	ledger_put_session(k->ledger, ks->record, &record);
+	POINT(SESSION_WRITTEN);
 	return 0;
 }
 
@@ -382,10 +393,12 @@ void keep_session_end(struct keep *k, struct session *s)
 	if (!k || ks->record == LEDGER_NONE)
 		return;
 	ledger_drop_session(k->ledger, ks->record);
+	POINT(SESSION_DROPPED);
 	ledger_give_session(k->ledger, record_take(&ks->record));
 	keep_name(name, KEEP_SESSION, s->id);
 	if (k->store)
 		store_remove(k->store, name, SESSION_FDS);
+	POINT(SESSION_REMOVED);
 }
 
 void keep_last_session(struct keep *k, uint64_t id)
@@ -405,21 +418,25 @@ int keep_bind(struct keep *k, struct binding *b)
 	if (!k || !b->heap->kept.counts || b->session->kept.record == LEDGER_NONE)
 		return 0;
 	r = ledger_take_binding(k->ledger, &b->record);
-	if (!r)
-		ledger_put_binding(k->ledger, b->record, &record);
-	return r;
+	if (r)
+		return r;
+	ledger_put_binding(k->ledger, b->record, &record);
+	POINT(BINDING_WRITTEN);
+	return 0;
 }
 
 void keep_unbind(struct keep *k, struct binding *b)
 {
 	if (k && b->record != LEDGER_NONE)
 		ledger_drop_binding(k->ledger, b->record);
+	POINT(BINDING_DROPPED);
 }
 
 void keep_binding_end(struct keep *k, struct binding *b)
 {
 	if (k && b->record != LEDGER_NONE)
 		ledger_give_binding(k->ledger, record_take(&b->record));
+	POINT(BINDING_GIVEN);
 }
 
 /* ---- pages ---- */

@@ -14,6 +14,7 @@
 #include "config-heapd.h"
 #include "daemon/ledger_store.h"
 #include "daemon/memfd.h"
+#include "daemon/point.h"
 #include "proto/status.h"
 
 #define GROW_BYTES (64 * 1024) /* of a table, at once */
@@ -309,30 +310,34 @@ void ledger_give_binding(struct ledger *l, uint32_t i)
 	give_record(&l->bindings, i);
 }
 
-/* All but the first word, which then has it count. A record of an older file may be shorter. */
-static void put(const struct ledger_table *t, uint32_t i, const void *from, size_t size,
-		uint32_t valid)
+/* All but the first word, which has it count. A record of an older file may be shorter. */
+static void fill(const struct ledger_table *t, uint32_t i, const void *from, size_t size)
 {
 	char *to = record(t, i);
 
 	assert(!atomic_load((_Atomic uint32_t *)(void *)to) && "what counts is not written over");
 	ledger_write(to + 4, (const char *)from + 4, min_u64(size, t->size) - 4);
-	ledger_store32((_Atomic uint32_t *)(void *)to, valid);
 }
 
 void ledger_put_heap(struct ledger *l, uint32_t i, const struct ledger_heap *h, uint32_t state)
 {
-	put(&l->heaps, i, h, sizeof(*h), state);
+	fill(&l->heaps, i, h, sizeof(*h));
+	POINT(HEAP_FILLED);
+	ledger_set_state(l, i, state);
 }
 
 void ledger_put_session(struct ledger *l, uint32_t i, const struct ledger_session *s)
 {
-	put(&l->sessions, i, s, sizeof(*s), 1);
+	fill(&l->sessions, i, s, sizeof(*s));
+	POINT(SESSION_FILLED);
+	ledger_store32(&ledger_session(l, i)->valid, 1);
 }
 
 void ledger_put_binding(struct ledger *l, uint32_t i, const struct ledger_binding *b)
 {
-	put(&l->bindings, i, b, sizeof(*b), 1);
+	fill(&l->bindings, i, b, sizeof(*b));
+	POINT(BINDING_FILLED);
+	ledger_store32(&ledger_binding(l, i)->valid, 1);
 }
 
 void ledger_set_state(struct ledger *l, uint32_t heap, uint32_t state)
@@ -346,7 +351,9 @@ void ledger_set_rights(struct ledger *l, uint32_t heap, const struct ledger_righ
 	uint32_t other = !(atomic_load(&h->rights_in) & 1);
 
 	ledger_write(&h->rights[other], rights, sizeof(*rights));
+	POINT(RIGHTS_FILLED);
 	ledger_store32(&h->rights_in, other);
+	POINT(RIGHTS_CHOSEN);
 }
 
 void ledger_drop_session(struct ledger *l, uint32_t i)
@@ -414,6 +421,14 @@ void ledger_words_init(struct ledger *l, uint32_t unit)
 	ledger_store32(ledger_words(l, unit), LEDGER_FREE);
 }
 
+#define ASSIGN_POINT(store) \
+	do { \
+		if (to == LEDGER_FREE) \
+			POINT(RETURN_##store); \
+		else \
+			POINT(GRANT_##store); \
+	} while (0)
+
 /*
  * Three stores at most. The map always has as few words as it can: where two pages side by side are
  * one owner's, the second says 0. So none inside the run says anything, and only its two ends
@@ -429,9 +444,14 @@ void ledger_assign(_Atomic uint32_t *words, uint32_t first, uint32_t n, uint32_t
 {
 	if (from == to)
 		return;
-	if (behind == from)
+	if (behind == from) {
 		ledger_store32(&words[first + n], from);
+		ASSIGN_POINT(BEHIND);
+	}
 	ledger_store32(&words[first], first && before == to ? 0 : to);
-	if (behind == to)
+	ASSIGN_POINT(DONE);
+	if (behind == to) {
 		ledger_store32(&words[first + n], 0);
+		ASSIGN_POINT(JOINED);
+	}
 }

@@ -12,6 +12,7 @@
 #include "daemon/ops_internal.h"
 
 #include "daemon/log.h"
+#include "daemon/point.h"
 
 /* ---- the commit ---- */
 
@@ -102,6 +103,7 @@ static void on_kept(void *ctx, int result)
 		creation_fail(w, h, (uint32_t)arena_status(h->arena, result));
 		return;
 	}
+	POINT(HEAP_SAFE);
 	if (h->arena->fell_back)
 		tell_fallback(w, h);
 	h->state = STATE_LIVE;
@@ -110,6 +112,7 @@ static void on_kept(void *ctx, int result)
 		emit_created(h->creation->session, h->creation->id, h);
 	else
 		r = bind_creator(w, h);
+	POINT(HEAP_TOLD);
 	if (r < 0)
 		return;
 	if (r) {

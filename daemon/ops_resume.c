@@ -11,6 +11,8 @@
  */
 #include "daemon/ops_internal.h"
 
+#include "daemon/point.h"
+
 /* What the binding holds in [from, to) becomes free. */
 static void free_between(struct binding *b, uint32_t from, uint32_t to)
 {
@@ -29,6 +31,7 @@ static void free_between(struct binding *b, uint32_t from, uint32_t to)
 			uint32_t high = (uint32_t)min_u64(end, to);
 
 			heap_take_back(b, low, high - low);
+			POINT(RESUME_FREED);
 		}
 		from = end;
 	}
@@ -52,6 +55,12 @@ static int claim(struct binding *b, const struct wire_resume *body)
 	return 0;
 }
 
+static void end_untold(struct binding *b)
+{
+	heap_unbind(b);
+	POINT(RESUME_UNBOUND);
+}
+
 /* That was all: what it has not told of ends. */
 static int finish(struct request *rq)
 {
@@ -64,8 +73,9 @@ static int finish(struct request *rq)
 		if (b->is_resumed)
 			heap_changed(b->heap); /* it can be asked for pages from now on */
 		else
-			heap_unbind(b);
+			end_untold(b);
 	}
+	POINT(RESUME_OVER);
 	return 0;
 }
 
@@ -82,6 +92,7 @@ int op_resume(struct request *rq)
 	if (!b)
 		return STATUS_MISSING;
 	b->is_resumed = true;
+	POINT(RESUME_TOLD);
 	if (b->held.owner == UINT32_MAX || (body->flags & WIRE_RESUME_ALL))
 		return body->n_runs ? -EPROTO : 0;
 	return claim(b, body);

@@ -9,6 +9,7 @@
 #include "daemon/log.h"
 #include "daemon/ops.h"
 #include "daemon/passing.h"
+#include "daemon/point.h"
 
 /* HELLO must have come by then. */
 #define GREETING_NS (5 * NSEC_PER_SEC)
@@ -161,7 +162,9 @@ static int emit(void *ctx, const struct frame *event)
 	if (p->doomed)
 		return 0;
 	p->peers->world->n_events++;
+	POINT(EVENT_DUE);
 	r = outq_send(&p->events, p->event_fd, event);
+	POINT(EVENT_SENT);
 	if (event->n_fds && means_no_descriptor(r))
 		return r;
 	if (!r && !waiting && p->events.n)
@@ -223,7 +226,10 @@ static int take_return(struct peer *p, const char **why)
 	if (r < 0)
 		return -EPROTO;
 	*why = "RETURN of pages that it does not hold, or for no recall";
-	return ops_event(p->peers->world, p->session, &in);
+	POINT(RETURN_CAME);
+	r = ops_event(p->peers->world, p->session, &in);
+	POINT_AUDIT(p->peers->world);
+	return r;
 }
 
 void peer_on_event(void *ctx, unsigned ready)
@@ -250,8 +256,11 @@ void peer_on_event(void *ctx, unsigned ready)
 
 int peer_reply(struct peer *p, const struct frame *f)
 {
-	int r = outq_send(&p->replies, p->call_fd, f);
+	int r;
 
+	POINT(REPLY_DUE);
+	r = outq_send(&p->replies, p->call_fd, f);
+	POINT(REPLY_SENT);
 	return r < 0 ? r : loop_io_set(p->call_io, p->replies.n ? LOOP_WRITE : LOOP_READ);
 }
 
@@ -282,6 +291,7 @@ static int answer(struct peer *p, const struct frame *in, const char **why)
 	*why = "request out of place";
 	r = ops_call(p->peers->world, p->session, in, &reply);
 	opened = reply.opened;
+	POINT_AUDIT(p->peers->world);
 	if (r < 0)
 		return r;
 	r = peer_reply(p, &reply.frame);
@@ -308,6 +318,7 @@ static int take_request(struct peer *p, const char **why)
 	frame_close_fds(&in);
 	if (r < 0)
 		return r;
+	POINT(REQUEST_CAME);
 	return p->session ? answer(p, &in, why) : greet(p, &in, why);
 }
 

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include "daemon/ledger_store.h"
 #include "daemon/log.h"
+#include "daemon/point.h"
 
 _Static_assert(NOTIFY_NAME_SIZE == STORE_NAME_MAX + 1, "a name is a name");
 
@@ -84,6 +85,7 @@ static void drop_heap(const struct revival *rv, uint32_t i, const char *why)
 	if (why)
 		log_warning("heap %llu \"%s\" is lost: %s", (unsigned long long)h->id, h->name, why);
 	ledger_set_state(rv->ledger, i, LEDGER_EMPTY);
+	POINT(REVIVE_HEAP_DROPPED);
 	if (unit != LEDGER_NONE) {
 		ledger_empty_units(rv->ledger, unit, ledger_units(n_pages));
 		ledger_give_window(rv->ledger, unit, n_pages);
@@ -394,10 +396,13 @@ static void settle_words(struct revival *rv, struct heap *h)
 			continue;
 		if (page && b == owner) {
 			ledger_store32(&words[page], 0);
+			POINT(REVIVE_WORD);
 			continue;
 		}
-		if (word != word_of(b))
+		if (word != word_of(b)) {
 			ledger_store32(&words[page], word_of(b));
+			POINT(REVIVE_WORD);
+		}
 		if (owner)
 			heap_regrant(owner, first, page - first);
 		owner = b;
@@ -448,6 +453,7 @@ static void drop_rest(struct revival *rv)
 			close_fd(&rv->fds[i + 1].fd);
 		if (rv->keep->store)
 			store_remove(rv->keep->store, p->name, of_name);
+		POINT(REVIVE_REST);
 	}
 	if (n)
 		log_info("%zu stored descriptors belong to nothing, and are dropped", n);
@@ -471,15 +477,20 @@ int revive_world(struct world *w, struct peers *ps, struct notify_fd *fds, size_
 	w->heaps.last_id = atomic_load(&rv.ledger->header->last_heap);
 	w->last_session = atomic_load(&rv.ledger->header->last_session);
 	r = make_heaps(&rv);
+	POINT(REVIVE_HEAPS);
 	if (!r)
 		r = make_sessions(&rv);
+	POINT(REVIVE_SESSIONS);
 	if (!r)
 		r = make_bindings(&rv);
+	POINT(REVIVE_BINDINGS);
 	if (!r) {
 		settle_heaps(&rv);
 		TAILQ_FOREACH(s, &w->sessions, link)
 			areas_adopted(&s->areas);
 		drop_rest(&rv);
+		POINT_AUDIT(w);
+		POINT(REVIVED);
 	}
 	free(rv.binding);
 	free(rv.session);

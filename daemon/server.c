@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include "daemon/listener.h"
+#include "daemon/point.h"
 #include "daemon/revive.h"
 
 #define LISTENERS_MAX 16
@@ -47,6 +48,7 @@ static void on_work(void *ctx)
 	s->work_at_ns = UINT64_MAX;
 	peers_work(&s->peers);
 	next = world_work(&s->world);
+	POINT_AUDIT(&s->world);
 	if (next != UINT64_MAX)
 		wake_in(s, next);
 }

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include "daemon/log.h"
+#include "daemon/point.h"
 
 #define RETRY_NS (20 * NSEC_PER_MSEC)
 #define TEXT_SIZE 96
@@ -141,6 +142,7 @@ static void barrier_over(struct store *s)
 	uint64_t over = s->barrier;
 	struct store_wait *w;
 
+	POINT(BARRIER_OVER);
 	s->pipe_io = loop_io_free(s->pipe_io);
 	close_fd(&s->pipe_fd);
 	while ((w = TAILQ_FIRST(&s->waits)) && w->barrier && w->barrier <= over) {
@@ -186,6 +188,7 @@ static void barrier_send(struct store *s)
 		(void)loop_timer_set(s->retry, RETRY_NS);
 		return;
 	}
+	POINT(BARRIER_SENT);
 	s->barrier++;
 	TAILQ_FOREACH(w, &s->waits, link) {
 		if (!w->barrier)
@@ -242,11 +245,14 @@ void store_uncount(struct store *s, uint32_t n)
 int store_add(struct store *s, const char *name, const int *fds, uint32_t n)
 {
 	char text[TEXT_SIZE];
+	int r;
 
 	assert(n <= STORE_FDS_MAX && strlen(name) <= STORE_NAME_MAX);
 	/* FDPOLL=0: systemd must not take a pidfd that has something to say for a broken one */
 	(void)snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
-	return tell(s, text, fds, n);
+	r = tell(s, text, fds, n);
+	POINT(STORE_SENT);
+	return r;
 }
 
 void store_remove(struct store *s, const char *name, uint32_t n)
@@ -256,6 +262,7 @@ void store_remove(struct store *s, const char *name, uint32_t n)
 	(void)snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);
 	if (!tell(s, text, NULL, 0))
 		store_uncount(s, n);
+	POINT(REMOVE_SENT);
 }
 
 /* ---- making ---- */

@@ -3,6 +3,7 @@
  */
 #include <signal.h>
 #include "tests/story/keeper.h"
+#include "tests/story/load.h"
 #include "tests/story/raw.h"
 #include "tests/story/steps.h"
 
@@ -265,165 +266,31 @@ static void a_full_store(void)
 
 /* ---- under load ---- */
 
-#define WORKERS 3
-#define HELD 6
-enum { COUNT_STOP, COUNT_OPS, COUNT_LIVES, COUNT_GIFT };
-
-static int fill(uint32_t *at, size_t size, uint32_t value)
-{
-	for (size_t i = 0; i < size / sizeof(*at); i++)
-		at[i] = value;
-	return 0;
-}
-
-static int verify(const uint32_t *at, size_t size, uint32_t value)
-{
-	for (size_t i = 0; i < size / sizeof(*at); i++)
-		if (at[i] != value)
-			return -EIO;
-	return 0;
-}
-
-static bool is_patience(int r)
-{
-	return r == -EWOULDBLOCK || r == -ETIMEDOUT;
-}
-
-/* A block for another process to free; or somebody's that was left for us. */
-static int pass_on(void **block)
-{
-	uint64_t none = 0, gift = atomic_load(&board->count[COUNT_GIFT]);
-	size_t offset;
-	void *p;
-	int r;
-
-	if (!gift) {
-		r = rt_heap_offset(&self.heap[0], *block, &offset);
-		if (r == 0 && atomic_compare_exchange_strong(&board->count[COUNT_GIFT], &none, offset + 1))
-			*block = NULL;
-		return r;
-	}
-	if (!atomic_compare_exchange_strong(&board->count[COUNT_GIFT], &gift, 0))
-		return 0;
-	r = rt_heap_pointer(&self.heap[0], gift - 1, &p);
-	while (r == 0 && (r = rt_heap_free(&self.heap[0], p)) == -EAGAIN)
-		r = usleep(1000);
-	return r;
-}
-
-static int work(struct step *s)
-{
-	static const size_t sizes[] = {64, 512, 4096, 8192, 20480};
-	static const RTIME timeouts[] = {TM_NONBLOCK, MS(1), MS(20)};
-	struct { uint32_t *at; size_t size; } held[HELD] = {{NULL, 0}};
-	uint32_t mine = (uint32_t)s->n << 16, seed = (uint32_t)s->n;
-	int r = 0;
-
-	while (r == 0 && !atomic_load(&board->count[COUNT_STOP])) {
-		uint32_t i, dice;
-
-		seed = seed * 1664525u + 1013904223u;
-		i = (seed >> 8) % HELD;
-		dice = seed >> 16;
-		if (!held[i].at) {
-			held[i].size = sizes[dice % 5];
-			r = rt_heap_alloc(&self.heap[0], held[i].size, timeouts[dice / 8 % 3],
-					  (void **)&held[i].at);
-			if (r == 0)
-				r = fill(held[i].at, held[i].size, mine | i);
-			else if (is_patience(r))
-				r = 0;
-		} else {
-			r = verify(held[i].at, held[i].size, mine | i);
-			if (r == 0 && dice % 16 == 0)
-				r = pass_on((void **)&held[i].at);
-			else if (r == 0)
-				r = rt_heap_free(&self.heap[0], take(held[i].at));
-		}
-		atomic_fetch_add(&board->count[COUNT_OPS], 1);
-	}
-	for (uint32_t i = 0; i < HELD; i++)
-		if (r == 0 && held[i].at) {
-			r = verify(held[i].at, held[i].size, mine | i);
-			if (r == 0)
-				r = rt_heap_free(&self.heap[0], held[i].at);
-		}
-	return r;
-}
-
-/* Heaps come and go: nothing is ever refused, found twice or left behind. */
-static int live(struct step *s)
-{
-	char name[32];
-	RT_HEAP h;
-	void *p;
-	int r = 0;
-
-	(void)snprintf(name, sizeof(name), "brief%u", (unsigned)s->n);
-	while (r == 0 && !atomic_load(&board->count[COUNT_STOP])) {
-		r = rt_heap_create(&h, name, 16384, H_FIFO);
-		if (r == 0)
-			r = rt_heap_alloc(&h, 16384, TM_NONBLOCK, &p);
-		if (r == 0)
-			r = rt_heap_delete(&h);
-		if (r == 0)
-			r = rt_heap_unbind(&h);
-		if (r == 0)
-			r = rt_heap_create(&h, NULL, 16384, H_FIFO);
-		if (r == 0)
-			r = rt_heap_alloc(&h, 8192, TM_NONBLOCK, &p);
-		if (r == 0)
-			r = rt_heap_unbind(&h);
-		atomic_fetch_add(&board->count[COUNT_LIVES], 1);
-	}
-	return r;
-}
-
-static void let_them_work(void)
-{
-	uint64_t ops = atomic_load(&board->count[COUNT_OPS]), lives = atomic_load(&board->count[COUNT_LIVES]);
-
-	UNTIL(atomic_load(&board->count[COUNT_OPS]) >= ops + 50 && atomic_load(&board->count[COUNT_LIVES]) > lives);
-}
-
 static void many_restarts(unsigned n, bool terminate)
 {
-	struct actor *a[WORKERS];
 	struct lane *l = lane_new();
 
 	heapd_keep(STORE);
 	heapd_start(PATIENT);
 	EXPECT(0, do_create(l, 0, "pool", BYTES, H_FIFO));
-	for (unsigned i = 0; i < WORKERS; i++) {
-		a[i] = actor_new(3);
-		EXPECT(0, do_bind(&a[i]->lane[0], 0, "pool"));
-		lane_start(&a[i]->lane[0], (struct step){.run = work, .n = 2 * i + 1});
-		lane_start(&a[i]->lane[1], (struct step){.run = work, .n = 2 * i + 2});
-		lane_start(&a[i]->lane[2], (struct step){.run = live, .n = i});
-	}
+	load_begin("pool");
 	for (unsigned i = 0; i < n; i++) {
-		let_them_work();
+		load_goes_on();
 		if (terminate)
 			heapd_stop();
 		else
 			heapd_kill();
 		heapd_start(PATIENT);
 	}
-	let_them_work();
-	atomic_store(&board->count[COUNT_STOP], 1);
-	for (unsigned i = 0; i < WORKERS; i++)
-		for (unsigned k = 0; k < 3; k++)
-			EXPECT(0, lane_result(&a[i]->lane[k]));
-	if (atomic_load(&board->count[COUNT_GIFT])) {
-		EXPECT(0, do_pointer(l, 0, 1, atomic_load(&board->count[COUNT_GIFT]) - 1));
-		EXPECT(0, do_free(l, 0, 1));
-	}
+	load_goes_on();
+	load_end();
+	load_take_gift(l, 0);
 	/* not a byte is lost, nobody waits, and nothing is stored that nobody has */
 	EXPECT(0, do_alloc(l, 0, 0, BYTES, SECONDS(30)));
 	assert_int_equal(0, watch_waiters("pool"));
 	assert_int_equal(0, watch_parked("pool"));
 	UNTIL(watch_stat().heaps == 1);
-	UNTIL(keeper_count() == 1 + 1 + 3 * (WORKERS + 1));
+	UNTIL(keeper_count() == 1 + 1 + 3 * (LOAD_PROCESSES + 1));
 }
 
 static void a_hundred_restarts(void)

@@ -235,7 +235,7 @@ static bool heapd_ended(int flags)
 	return true;
 }
 
-void heapd_start_prepared(const char *config, int (*prepare)(void))
+static void heapd_spawn(const char *config, int (*prepare)(void))
 {
 	FILE *f = fopen(story.config, "we");
 	_cleanup_fd_ int log = open(story.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -252,6 +252,11 @@ void heapd_start_prepared(const char *config, int (*prepare)(void))
 	if (pid == 0)
 		heapd_exec(log, prepare);
 	story.heapd = pid;
+}
+
+void heapd_start_prepared(const char *config, int (*prepare)(void))
+{
+	heapd_spawn(config, prepare);
 	while (!heapd_answers()) {
 		if (heapd_ended(WNOHANG)) {
 			print_error("heapd ended at once, wait status 0x%x\n", story.heapd_status);
@@ -259,6 +264,29 @@ void heapd_start_prepared(const char *config, int (*prepare)(void))
 		}
 		story_pause("heapd answers", __FILE__, __LINE__);
 	}
+}
+
+bool heapd_killed(void)
+{
+	if (!heapd_ended(WNOHANG))
+		return false;
+	watch_close();
+	if (!WIFSIGNALED(story.heapd_status) || WTERMSIG(story.heapd_status) != SIGKILL) {
+		print_error("heapd ended with wait status 0x%x\n", story.heapd_status);
+		fail();
+	}
+	return true;
+}
+
+bool heapd_start_dying(const char *config)
+{
+	heapd_spawn(config, NULL);
+	while (!heapd_answers()) {
+		if (heapd_killed())
+			return false;
+		story_pause("heapd answers, or dies", __FILE__, __LINE__);
+	}
+	return true;
 }
 
 static rlim_t limit_of_files;

@@ -90,6 +90,9 @@ void heapd_start_prepared(const char *config, int (*prepare)(void));
  * heapd_start() goes on with what the one before has left.
  */
 void heapd_keep(unsigned max);
+/* The same, of a heapd that may end itself by SIGKILL: false, if it does before it answers. */
+bool heapd_start_dying(const char *config);
+bool heapd_killed(void);  /* it has ended itself so, and is reaped; another end fails the test */
 pid_t heapd_pid(void);    /* 0: none runs */
 void heapd_stop(void);    /* SIGTERM; checks exit status and log */
 void heapd_kill(void);    /* SIGKILL; the log is not checked for its end */
