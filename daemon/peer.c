@@ -112,10 +112,11 @@ void peer_doom(struct peer *p, const char *why)
 	p->peers->wake(p->peers->ctx);
 }
 
-/* Why a socket's error ends a peer; NULL: it has gone by itself, which is no misbehaviour. */
+/* Why a socket's error ends a peer; NULL: it has gone by itself, which is no misbehaviour, or nothing failed. */
 static const char *why_failed(int r)
 {
 	switch (r) {
+	case 0:
 	case -ECONNRESET:
 	case -EPIPE:
 		return NULL;
