@@ -5,15 +5,17 @@
 
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include "proto/heads.h"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
 #endif
 
-static size_t heads_bytes(uint32_t n_cpus)
+/* What of the heads is mapped at once. */
+static size_t heads_unit(const struct areas *a)
 {
-	return align_up(n_cpus * sizeof(struct wire_heads), HW_PAGE_SIZE);
+	return max_u64(a->place, HW_PAGE_SIZE);
 }
 
 void areas_init(struct areas *a, int control_fd, int stats_fd, uint32_t n_slots)
@@ -24,27 +26,24 @@ void areas_init(struct areas *a, int control_fd, int stats_fd, uint32_t n_slots)
 	a->control_fd = control_fd;
 	a->stats_fd = stats_fd;
 	a->n_slots = n_slots < WIRE_SLOTS ? n_slots : WIRE_SLOTS;
-	a->has_heads = fstat(stats_fd, &st) == 0 && st.st_size >= (off_t)WIRE_STATS_SIZE;
+	if (fstat(stats_fd, &st) == 0 && st.st_size > 0)
+		a->place = heads_place_of((uint64_t)st.st_size);
 }
 
-static void unmap_pages(void **pages, size_t n)
+static void unmap_all(void **units, size_t n, size_t unit)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (pages[i])
-			(void)munmap(pages[i], HW_PAGE_SIZE);
-		pages[i] = NULL;
+		if (units[i])
+			(void)munmap(units[i], unit);
+		units[i] = NULL;
 	}
 }
 
 void areas_deinit(struct areas *a)
 {
-	unmap_pages(a->control, ARRAY_SIZE(a->control));
-	unmap_pages(a->stats, ARRAY_SIZE(a->stats));
-	for (size_t i = 0; i < ARRAY_SIZE(a->heads); i++) {
-		if (a->heads[i])
-			(void)munmap(a->heads[i], heads_bytes(a->n_cpus));
-		a->heads[i] = NULL;
-	}
+	unmap_all(a->control, ARRAY_SIZE(a->control), HW_PAGE_SIZE);
+	unmap_all(a->stats, ARRAY_SIZE(a->stats), HW_PAGE_SIZE);
+	unmap_all(a->heads, ARRAY_SIZE(a->heads), heads_unit(a));
 }
 
 /* Whole pages of a file, populated; NULL if they cannot be mapped. */
@@ -104,16 +103,20 @@ static void empty_heads(struct wire_heads *heads, uint32_t n_cpus)
 
 int areas_heads(struct areas *a, uint32_t slot, uint32_t n_cpus, struct wire_heads **heads)
 {
-	if (slot >= a->n_slots || n_cpus == 0 || n_cpus > WIRE_HEADS_CPUS || (a->n_cpus && a->n_cpus != n_cpus))
+	size_t unit = heads_unit(a);
+	uint64_t behind = slot * a->place;
+	void **mapped;
+
+	if (slot >= a->n_slots || n_cpus == 0)
 		return -EINVAL;
-	if (!a->has_heads)
+	if (n_cpus > a->place / sizeof(struct wire_heads))
 		return -ENOTSUP;
-	if (!a->heads[slot])
-		a->heads[slot] = map_pages(a->stats_fd, WIRE_HEADS_AT(slot), heads_bytes(n_cpus), true);
-	if (!a->heads[slot])
+	mapped = &a->heads[behind / unit];
+	if (!*mapped)
+		*mapped = map_pages(a->stats_fd, WIRE_HEADS_BEGIN + behind / unit * unit, unit, true);
+	if (!*mapped)
 		return -ENOMEM;
-	a->n_cpus = n_cpus;
-	empty_heads(a->heads[slot], n_cpus);
-	*heads = a->heads[slot];
+	*heads = (struct wire_heads *)(void *)((char *)*mapped + behind % unit);
+	empty_heads(*heads, n_cpus);
 	return 0;
 }

@@ -21,9 +21,8 @@ struct areas {
 	uint32_t n_slots;
 	void *control[AREA_PAGES(struct wire_control)];
 	void *stats[AREA_PAGES(struct wire_stats)];
-	struct wire_heads *heads[WIRE_SLOTS]; /* NULL: not mapped */
-	uint32_t n_cpus;                      /* all of them are mapped for so many; set by the first */
-	bool has_heads;                       /* the file is that long */
+	uint64_t place;          /* bytes of a slot's heads (proto/heads.h); 0: the daemon made none */
+	void *heads[WIRE_SLOTS]; /* by page or, where a place is larger, by place */
 };
 
 void areas_init(struct areas *a, int control_fd, int stats_fd, uint32_t n_slots);
@@ -34,8 +33,7 @@ int areas_slot(struct areas *a, uint32_t slot, const struct wire_control **contr
 
 /*
  * The heads of a slot, one struct for each of n_cpus: all of them empty, with versions above those that they
- * had. n_cpus is the same at every call. 0; -EINVAL (no such slot, no or too many CPUs); -ENOTSUP (the daemon made
- * none); -ENOMEM.
+ * had. 0; -EINVAL (no such slot, no CPUs); -ENOTSUP (the daemon made none, or for fewer CPUs); -ENOMEM.
  */
 int areas_heads(struct areas *a, uint32_t slot, uint32_t n_cpus, struct wire_heads **heads);
 

@@ -4,7 +4,10 @@
 #include "daemon/areas.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "daemon/memfd.h"
+#include "proto/heads.h"
 #include "proto/status.h"
 
 #ifndef MADV_POPULATE_WRITE
@@ -12,7 +15,6 @@
 #endif
 
 #define CONTROL_SIZE AREAS_CONTROL_SIZE
-#define STATS_SIZE AREAS_STATS_SIZE
 #define HEADS_AT_ONCE (HW_PAGE_SIZE / sizeof(struct wire_heads)) /* CPUs */
 #define SLOTS_PER_PAGE (HW_PAGE_SIZE / sizeof(struct wire_control))
 
@@ -36,14 +38,20 @@ static int make_slots(struct areas *a)
 	return 0;
 }
 
+bool areas_is_stats(off_t size)
+{
+	return size == (off_t)WIRE_HEADS_BEGIN || (size > 0 && heads_place_of((uint64_t)size));
+}
+
 int areas_init(struct areas *a)
 {
 	int r = memfd_new(&a->control_rw_fd, "heapd:control", (uint64_t)CONTROL_SIZE);
 
 	if (!r)
 		r = map_control(a);
+	a->place = heads_place(sysconf(_SC_NPROCESSORS_CONF));
 	if (!r)
-		r = memfd_new(&a->stats_fd, "heapd:statistics", (uint64_t)STATS_SIZE);
+		r = memfd_new(&a->stats_fd, "heapd:statistics", heads_file(a->place));
 	if (!r)
 		r = make_slots(a);
 	if (r < 0)
@@ -97,10 +105,13 @@ int areas_take_slot(struct areas *a, uint32_t *slot)
 
 int areas_adopt(struct areas *a, int control_rw_fd, int stats_fd)
 {
+	struct stat st;
 	int r;
 
 	a->control_rw_fd = control_rw_fd;
 	a->stats_fd = stats_fd;
+	if (fstat(stats_fd, &st) == 0)
+		a->place = heads_place_of((uint64_t)st.st_size);
 	r = map_control(a);
 	if (!r)
 		r = make_slots(a);
@@ -176,10 +187,10 @@ static void add_heads(const struct areas *a, off_t at, size_t n, uint64_t at_han
 
 void areas_read_heads(const struct areas *a, uint32_t slot, uint32_t n_cpus, uint64_t at_hand[WIRE_HEADS_KINDS])
 {
-	off_t at = (off_t)WIRE_HEADS_AT(slot);
+	off_t at = (off_t)heads_at(a->place, slot);
 
 	memset(at_hand, 0, WIRE_HEADS_KINDS * sizeof(*at_hand));
-	n_cpus = (uint32_t)min_u64(n_cpus, WIRE_HEADS_CPUS);
+	n_cpus = (uint32_t)min_u64(n_cpus, a->place / sizeof(struct wire_heads));
 	for (uint32_t cpu = 0; cpu < n_cpus; cpu += HEADS_AT_ONCE)
 		add_heads(a, at + (off_t)(cpu * sizeof(struct wire_heads)),
 			  (size_t)min_u64(HEADS_AT_ONCE, n_cpus - cpu), at_hand);

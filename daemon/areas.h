@@ -18,22 +18,24 @@
 #include "common/bitset.h"
 #include "proto/wire.h"
 
-/* Bytes of the two files: so they are told from each other. */
+/* Bytes of the control file. */
 #define AREAS_CONTROL_SIZE ((off_t)(WIRE_SLOTS * sizeof(struct wire_control)))
-#define AREAS_STATS_SIZE ((off_t)WIRE_STATS_SIZE)
-#define AREAS_STATS_OLD_SIZE ((off_t)WIRE_HEADS_AT(0)) /* of a session that is older than the second part */
 
 struct areas {
 	struct wire_control *control; /* WIRE_SLOTS of them; NULL: none */
 	int control_fd;               /* read-only, for the client; -1 once it is sent */
 	int control_rw_fd;            /* -1: not needed any more */
 	int stats_fd;
+	uint64_t place;               /* bytes of a slot's heads; 0: this file has none */
 	struct bitset free;           /* slots */
 	void *free_storage;
 	uint32_t n_prepared;          /* control slots below this have memory behind them */
 };
 
 #define AREAS_NULL { .control_fd = -1, .control_rw_fd = -1, .stats_fd = -1 }
+
+/* Whether a file of that many bytes can be the statistics of a session, of this daemon's or an older one's. */
+bool areas_is_stats(off_t size);
 
 /* 0, -ENOMEM, -EMFILE, -ENFILE, another -errno. Pre: *a is AREAS_NULL. */
 int areas_init(struct areas *a);
@@ -62,7 +64,7 @@ void areas_abandon(struct areas *a);
 void areas_read(const struct areas *a, uint32_t slot, struct wire_stats *stats);
 
 /*
- * How many blocks of each kind so many CPUs (at most WIRE_HEADS_CPUS are looked at) say that they have at hand in a
+ * How many blocks of each kind so many CPUs (of those that have heads) say that they have at hand in a
  * slot; at most 65535 each. What cannot be read is none. A system call for each 32 CPUs.
  */
 void areas_read_heads(const struct areas *a, uint32_t slot, uint32_t n_cpus, uint64_t at_hand[WIRE_HEADS_KINDS]);

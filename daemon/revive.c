@@ -242,8 +242,7 @@ static bool sort_session(int *fds)
 			return false;
 		if (S_ISREG(st.st_mode) && st.st_size == AREAS_CONTROL_SIZE)
 			at = 1;
-		else if (S_ISREG(st.st_mode) &&
-			 (st.st_size == AREAS_STATS_SIZE || st.st_size == AREAS_STATS_OLD_SIZE))
+		else if (S_ISREG(st.st_mode) && areas_is_stats(st.st_size))
 			at = 2;
 		if (sorted[at] >= 0)
 			return false;

@@ -597,8 +597,8 @@ _Static_assert(sizeof(struct wire_heads) == 128, "two cache lines, that a CPU ha
 
 #define WIRE_HEAD_COUNT(head) ((uint32_t)((head) & 0xffff)) /* above it a version: the client's business */
 
-#define WIRE_HEADS_SIZE (WIRE_HEADS_CPUS * sizeof(struct wire_heads)) /* of a slot */
-#define WIRE_HEADS_AT(slot) ((uint64_t)WIRE_SLOTS * sizeof(struct wire_stats) + (uint64_t)(slot) * WIRE_HEADS_SIZE)
-#define WIRE_STATS_SIZE WIRE_HEADS_AT(WIRE_SLOTS)
+/* How they lie: proto/heads.h. */
+#define WIRE_HEADS_BEGIN ((uint64_t)WIRE_SLOTS * sizeof(struct wire_stats))
+#define WIRE_HEADS_PLACE_MIN 512u /* bytes: four CPUs */
 
 #endif

@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 
 #include "client/areas.h"
+#include "proto/heads.h"
 #include "client/mapping.h"
 
 #define PAGES 64
@@ -154,39 +155,74 @@ static void test_slots(void **state)
 	assert_int_equal(close(stats), 0);
 }
 
-static void test_heads(void **state)
+/* Places of a page or more (n_cpus 33 and above), or several in a page. */
+static void check_heads(uint32_t n_cpus)
 {
-	int control = memfd(WIRE_SLOTS * sizeof(struct wire_control)), stats = memfd(WIRE_STATS_SIZE);
-	int short_stats = memfd(WIRE_HEADS_AT(0));
+	uint64_t place = heads_place(n_cpus), head;
+	int control = memfd(WIRE_SLOTS * sizeof(struct wire_control)), stats = memfd(heads_file(place));
 	struct areas *a = malloc(sizeof(*a));
 	struct wire_heads *h, *other;
-	uint64_t head;
+	uint32_t last = n_cpus - 1;
 
-	(void)state;
 	assert_non_null(a);
 	areas_init(a, control, stats, 100);
-	assert_int_equal(areas_heads(a, 100, 33, &h), -EINVAL);
+	assert_int_equal(areas_heads(a, 100, n_cpus, &h), -EINVAL);
 	assert_int_equal(areas_heads(a, 4, 0, &h), -EINVAL);
-	assert_int_equal(areas_heads(a, 4, WIRE_HEADS_CPUS + 1, &h), -EINVAL);
-	assert_int_equal(areas_heads(a, 4, 33, &h), 0);
-	assert_int_equal(areas_heads(a, 5, 33, &other), 0);
-	assert_int_equal(areas_heads(a, 4, 34, &other), -EINVAL);
-	assert_int_equal(resident(h, 2 * HW_PAGE_SIZE), 2); /* 32 CPUs a page */
-	assert_int_equal(WIRE_HEAD_COUNT(atomic_load(&h[32].head[15])), 0);
-	head = atomic_load(&h[32].head[15]);
-	atomic_store(&h[32].head[15], head + 0x10000 + 3);
-	assert_int_equal(pread(stats, &head, 8, (off_t)(WIRE_HEADS_AT(4) + 32 * 128 + 15 * 8)), 8);
+	assert_int_equal(areas_heads(a, 4, (uint32_t)(place / sizeof(*h)) + 1, &h), -ENOTSUP);
+	assert_int_equal(areas_heads(a, 4, n_cpus, &h), 0);
+	assert_int_equal(areas_heads(a, 5, n_cpus, &other), 0);
+	if (place < HW_PAGE_SIZE)
+		assert_ptr_equal((char *)h + place, other); /* one page */
+	else
+		assert_int_equal(resident(h, place), place / HW_PAGE_SIZE);
+	assert_int_equal(WIRE_HEAD_COUNT(atomic_load(&h[last].head[15])), 0);
+	head = atomic_load(&h[last].head[15]);
+	atomic_store(&h[last].head[15], head + 0x10000 + 3);
+	assert_int_equal(pread(stats, &head, 8, (off_t)(heads_at(place, 4) + last * 128 + 15 * 8)), 8);
 	assert_int_equal(WIRE_HEAD_COUNT(head), 3);
-	assert_int_equal(areas_heads(a, 4, 33, &other), 0); /* its next user's: empty, and no version comes back */
+	assert_int_equal(areas_heads(a, 4, n_cpus, &other), 0); /* its next user's: empty, and no version comes back */
 	assert_ptr_equal(h, other);
-	assert_int_equal(WIRE_HEAD_COUNT(atomic_load(&h[32].head[15])), 0);
-	assert_true(atomic_load(&h[32].head[15]) > head);
-	areas_deinit(a);
-	areas_init(a, control, short_stats, 100); /* a daemon that knows nothing of them */
-	assert_int_equal(areas_heads(a, 4, 33, &h), -ENOTSUP);
+	assert_int_equal(WIRE_HEAD_COUNT(atomic_load(&h[last].head[15])), 0);
+	assert_true(atomic_load(&h[last].head[15]) > head);
 	areas_deinit(a);
 	free(a);
-	assert_int_equal(close(control) | close(stats) | close(short_stats), 0);
+	assert_int_equal(close(control) | close(stats), 0);
+}
+
+static void test_heads(void **state)
+{
+	int stats = memfd(WIRE_HEADS_BEGIN);
+	struct areas *a = malloc(sizeof(*a));
+	struct wire_heads *h;
+
+	(void)state;
+	check_heads(1);
+	check_heads(5);
+	check_heads(33);
+	check_heads(WIRE_HEADS_CPUS);
+	assert_non_null(a);
+	areas_init(a, stats, stats, 100); /* a daemon that knows nothing of them */
+	assert_int_equal(areas_heads(a, 4, 1, &h), -ENOTSUP);
+	areas_deinit(a);
+	free(a);
+	assert_int_equal(close(stats), 0);
+}
+
+/* The length alone says how large a place is. */
+static void test_places(void **state)
+{
+	(void)state;
+	assert_int_equal(heads_place(1), 512);
+	assert_int_equal(heads_place(4), 512);
+	assert_int_equal(heads_place(5), 1024);
+	assert_int_equal(heads_place(WIRE_HEADS_CPUS), 32768);
+	assert_int_equal(heads_place(WIRE_HEADS_CPUS + 1), 512);
+	for (uint64_t place = 512; place <= 32768; place *= 2) {
+		assert_int_equal(heads_place_of(heads_file(place)), place);
+		assert_int_equal(heads_place_of(heads_file(place) + 1), 0);
+	}
+	assert_int_equal(heads_place_of(WIRE_HEADS_BEGIN), 0);
+	assert_int_equal(heads_place_of(0), 0);
 }
 
 int main(void)
@@ -197,6 +233,7 @@ int main(void)
 		cmocka_unit_test(test_private_gets_backing_where_asked),
 		cmocka_unit_test(test_slots),
 		cmocka_unit_test(test_heads),
+		cmocka_unit_test(test_places),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,8 @@
 #define KINDS 3
 #define OPEN cpucache_open_value(7)
 
+#define HEADS_BYTES (WIRE_HEADS_CPUS * sizeof(struct wire_heads))
+
 static struct rseq_arrays arrays;
 static struct wire_heads *heads;
 
@@ -34,8 +36,8 @@ static int setup(void **state)
 	if (!n)
 		return 0;
 	memset(&arrays, 0, sizeof(arrays));
-	assert_int_equal(mapping_private(&p, WIRE_HEADS_SIZE), 0);
-	assert_int_equal(mapping_populate(p, WIRE_HEADS_SIZE), 0);
+	assert_int_equal(mapping_private(&p, HEADS_BYTES), 0);
+	assert_int_equal(mapping_populate(p, HEADS_BYTES), 0);
 	atomic_store(&arrays.heads, heads = p);
 	assert_int_equal(mapping_private(&p, rseq_slots_size(n, KINDS)), 0);
 	assert_int_equal(mapping_populate(p, rseq_slots_size(n, KINDS)), 0);
@@ -51,7 +53,7 @@ static int teardown(void **state)
 	(void)state;
 	if (!rseq_cpus())
 		return 0;
-	mapping_free(heads, WIRE_HEADS_SIZE);
+	mapping_free(heads, HEADS_BYTES);
 	mapping_free(atomic_load(&arrays.slots), rseq_slots_size(rseq_cpus(), KINDS));
 	return 0;
 }

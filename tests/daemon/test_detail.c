@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include "tests/daemon/stage.h"
+#include "proto/heads.h"
 
 #define ALICE 1001
 #define BOB 1002
@@ -181,7 +182,7 @@ static void a_partition_with_blocks_at_hand(_unused_ void **state)
 	s.n_cpus = 2;
 	publish(id, &s);
 	assert_int_equal(sizeof(heads), pwrite(p->session->areas.stats_fd, heads, sizeof(heads),
-					       (off_t)WIRE_HEADS_AT(b->slot)));
+					       (off_t)heads_at(p->session->areas.place, b->slot)));
 	assert_int_equal(STATUS_OK, detail(id));
 	assert_int_equal(9, REPLY(p, wire_detail)->n_used);
 	assert_int_equal(9 * 48, entry(id)->used);

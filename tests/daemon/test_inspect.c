@@ -4,6 +4,8 @@
  */
 #include <stdio.h>
 #include "tests/daemon/stage.h"
+#include "daemon/memfd.h"
+#include "proto/heads.h"
 
 #define ALICE 1001
 #define BOB 1002
@@ -36,11 +38,21 @@ static void publish(struct player *who, uint64_t heap, const struct wire_stats *
 			 pwrite(who->session->areas.stats_fd, stats, sizeof(*stats), at));
 }
 
+/* A file as on a machine with as many CPUs as can have heads. */
+static void have_many_cpus(struct player *who)
+{
+	struct areas *a = &who->session->areas;
+
+	close_fd(&a->stats_fd);
+	a->place = heads_place(WIRE_HEADS_CPUS);
+	assert_int_equal(0, memfd_new(&a->stats_fd, "many CPUs", heads_file(a->place)));
+}
+
 /* What CPU has at hand of kind. */
 static void publish_head(struct player *who, uint64_t heap, uint32_t cpu, uint32_t kind, uint64_t head)
 {
 	const struct binding *b = session_binding(who->session, heap);
-	off_t at = (off_t)(WIRE_HEADS_AT(b->slot) + cpu * sizeof(struct wire_heads) + kind * sizeof(head));
+	off_t at = (off_t)(heads_at(who->session->areas.place, b->slot) + cpu * sizeof(struct wire_heads) + kind * sizeof(head));
 
 	assert_int_equal(sizeof(head), pwrite(who->session->areas.stats_fd, &head, sizeof(head), at));
 }
@@ -369,6 +381,7 @@ static void at_hand(_unused_ void **state)
 	const struct wire_bindings *b = REPLY(p, wire_bindings);
 	struct wire_stats s = {.used = 10000, .n_cpus = 40, .bucket[8].free = 7};
 
+	have_many_cpus(p);
 	publish(p, id, &s);
 	publish_head(p, id, 0, 0, 3 | 99 << 16);   /* 3 of 16 bytes */
 	publish_head(p, id, 39, 8, 1 | 1ull << 60); /* one of 4096, in the second page of heads */
