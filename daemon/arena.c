@@ -3,13 +3,13 @@
  */
 #include "daemon/arena.h"
 
-#include <sys/stat.h>
 #include "daemon/log.h"
 #include "daemon/memfd.h"
 #include "proto/codec.h"
 
 static void arena_free(struct arena *a)
 {
+	loop_timer_free(a->relock);
 	backing_close(&a->job, a->committer);
 	charge_deinit(&a->bytes);
 	charge_deinit(&a->heap);
@@ -45,58 +45,6 @@ int arena_new(struct arena **out, struct committer *c, struct accounts *as, uid_
 	if (r)
 		return r;
 	a->fell_back = a->backing != wish->backing->kind;
-	*out = take(a);
-	return 0;
-}
-
-/* Its pages are there. If they cannot be locked again, the log has said why. */
-static void relocked(_unused_ void *ctx, _unused_ int result)
-{
-}
-
-static int adopt_file(struct arena *a, struct devices *ds, const struct arena_rest *rest)
-{
-	struct stat st;
-
-	a->job.fd = rest->fd;
-	a->job.size = rest->size;
-	a->backing = rest->backing;
-	if (rest->backing == BACKING_DEVICE)
-		return device_adopt(&a->job.device, ds, rest->fd, rest->read_fd, rest->size);
-	if (fstat(rest->fd, &st) < 0)
-		return -errno;
-	return S_ISREG(st.st_mode) && (uint64_t)st.st_size == rest->size ? 0 : -EUCLEAN;
-}
-
-int arena_adopt(struct arena **out, struct committer *c, struct accounts *as, struct devices *ds,
-		uid_t uid, const struct arena_rest *rest)
-{
-	_cleanup_(arena_freep) struct arena *a = calloc(1, sizeof(*a));
-	int fd = rest->fd, read_fd = rest->read_fd, r;
-
-	if (!a) {
-		close_fd(&fd);
-		close_fd(&read_fd);
-		return -ENOMEM;
-	}
-	a->committer = c;
-	a->job.fd = -1;
-	a->lock = rest->lock && rest->backing == BACKING_MEMORY;
-	name_copy(a->name, rest->name);
-	r = charge_retake(&a->heap, as, uid, RESOURCE_HEAPS, 1);
-	if (!r)
-		r = charge_retake(&a->bytes, as, uid, RESOURCE_BYTES, rest->size);
-	if (r < 0) {
-		close_fd(&fd);
-		close_fd(&read_fd);
-		return r;
-	}
-	r = adopt_file(a, ds, rest);
-	if (r < 0)
-		return r;
-	a->job.lock = a->lock;
-	if (a->lock)
-		(void)arena_commit(a, relocked, a);
 	*out = take(a);
 	return 0;
 }

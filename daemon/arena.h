@@ -26,6 +26,8 @@ struct arena {
 	bool fell_back;    /* ordinary pages, because there were no huge ones */
 	bool fallback, lock; /* as wished */
 	bool committing;
+	bool told_unlocked; /* the log says that it is not locked, though it should */
+	struct loop_timer *relock; /* of one of before: tries again */
 	bool disposed;     /* as soon as the commit ends */
 	char name[WIRE_NAME_SIZE];
 	void (*ready)(void *ctx, int result);
@@ -49,8 +51,8 @@ int arena_new(struct arena **out, struct committer *c, struct accounts *as, uid_
 
 /*
  * That of a daemon before: the descriptors are ours from here, even on failure. read_fd: of a
- * device; else -1. What is to be locked in RAM is locked again, some time soon. 0; -EUCLEAN: not so
- * large; -ENOMEM.
+ * device; else -1. What is to be locked in RAM is locked again, some time soon; while the machine is
+ * too short for that, it is tried again, and the log says so. 0; -EUCLEAN: not so large; -ENOMEM.
  */
 int arena_adopt(struct arena **out, struct committer *c, struct accounts *as, struct devices *ds,
 		uid_t uid, const struct arena_rest *rest);

@@ -58,6 +58,7 @@ struct committer {
 	struct ring *old_ring;  /* refused, may have steps in flight yet */
 	struct worker *worker;
 	struct worker *disposer;
+	struct loop *loop;
 	struct opener opener;   /* devices */
 	struct memory memory;
 	TAILQ_HEAD(, task) queue;
@@ -322,12 +323,15 @@ static void pump(struct committer *c)
 int commit_start(struct committer *c, struct commit_job *job)
 {
 	struct task *t;
+	uint64_t claim;
 	int r;
 
 	job->map = NULL;
 	job->locked = false;
 	job->private_ = NULL;
 	if (!job->size || job->size % max_u64(HW_PAGE_SIZE, job->huge_page) || job->size > INT64_MAX)
+		return -EINVAL;
+	if (job->present && !job->lock)
 		return -EINVAL;
 	if (c->closing)
 		return -ECANCELED;
@@ -336,12 +340,14 @@ int commit_start(struct committer *c, struct commit_job *job)
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return -ENOMEM;
-	r = job->huge_page ? 0 : memory_claim(&c->memory, job->size);
+	claim = job->huge_page || job->present ? 0 : job->size;
+	r = claim ? memory_claim(&c->memory, claim) : 0;
 	if (r < 0) {
 		free(t);
 		return r;
 	}
-	t->claimed = job->huge_page ? 0 : job->size;
+	t->claimed = claim;
+	t->phase = job->present ? MAP : ALLOCATE;
 	t->committer = c;
 	t->job = job;
 	t->step.fd = job->fd;
@@ -368,6 +374,11 @@ void commit_cancel(struct committer *c, struct commit_job *job)
 	}
 	if (t)
 		t->cancelled = true;
+}
+
+struct loop *committer_loop(const struct committer *c)
+{
+	return c->loop;
 }
 
 bool committer_uses_io_uring(const struct committer *c)
@@ -426,6 +437,7 @@ int committer_new(struct committer **out, struct loop *l, bool want_io_uring)
 
 	if (!c)
 		return -ENOMEM;
+	c->loop = l;
 	TAILQ_INIT(&c->queue);
 	LIST_INIT(&c->tasks);
 	opener_init(&c->opener, l);

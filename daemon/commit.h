@@ -28,6 +28,7 @@ struct commit_job {
 	 */
 	uint64_t huge_page;
 	struct device *device; /* NULL, or: nothing is committed, fd is out (opener.h); the caller's */
+	bool present;     /* its pages are there: none is allocated or asked for, only what lock says is done */
 	bool lock;        /* keep it in RAM. Where the daemon may not, the job succeeds without */
 	void *map;        /* out: the daemon's mapping if lock succeeded, else NULL; goes to commit_dispose */
 	bool locked;      /* out */
@@ -50,12 +51,13 @@ int committer_new(struct committer **out, struct loop *l, bool want_io_uring); /
 void committer_drain(struct committer *c);
 
 struct committer *committer_free(struct committer *c); /* drains, waits for what is disposed of. NULL is fine */
+struct loop *committer_loop(const struct committer *c); /* still the caller's */
 bool committer_uses_io_uring(const struct committer *c);
 unsigned committer_jobs(const struct committer *c); /* commits under way */
 
 /*
  * 0, or done() will not run: -ENOMEM (the machine, or our cgroup, has not so much to give; see
- * memory.h), -EINVAL (size).
+ * memory.h), -EINVAL (size; present, and nothing to lock).
  */
 int commit_start(struct committer *c, struct commit_job *job);
 
