@@ -47,6 +47,8 @@ int op_refill(struct request *rq)
 
 /*
  * The block is on a page that another process holds: that one checks it against its own metadata.
+ * The answer is that it is on its way, so it is not kept here, where it would be lost with us: it is in
+ * the holder's socket, or refused.
  */
 int op_free(struct request *rq)
 {
@@ -60,14 +62,11 @@ int op_free(struct request *rq)
 	holder = heap_holder(rq->heap, (uint32_t)(body->offset / HW_PAGE_SIZE));
 	if (!holder || holder == rq->binding)
 		return STATUS_INVALID;
-	if (session_crowded(holder->session))
-		return STATUS_BUSY;
 	event = frame_init(&f, EV_FREE, 0, 0, sizeof(*event));
 	*event = *body;
 	event->session = rq->session->id;
 	event->id = rq->in->header.id;
-	(void)session_emit(holder->session, &f);
-	return 0;
+	return session_deliver(holder->session, &f) < 0 ? STATUS_BUSY : 0;
 }
 
 int op_cancel(struct request *rq)

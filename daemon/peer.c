@@ -22,8 +22,6 @@
 #define EVENTS_MAX 1024u
 /* A binding can have a recall, a soft grant and the deletion on their way. */
 #define EVENTS_PER_BINDING 3u
-/* From here on, others' frees are refused. */
-#define EVENTS_CROWDED 128u
 /* Connections over their user's limit, of all users together, that wait to be told so. */
 #define REFUSED_MAX 64u
 
@@ -185,14 +183,26 @@ static bool unread(void *ctx)
 	return p->events.n || ioctl(p->event_fd, SIOCOUTQ, &bytes) < 0 || bytes > 0;
 }
 
-static bool crowded(void *ctx)
+/* Behind what waits it would have to wait, too. */
+static int deliver(void *ctx, const struct frame *event)
 {
-	const struct peer *p = ctx;
+	struct peer *p = ctx;
+	int r;
 
-	return p->doomed || p->events.n >= EVENTS_CROWDED;
+	if (p->doomed || p->events.n)
+		return -EAGAIN;
+	POINT(EVENT_DUE);
+	r = channel_send(p->event_fd, event, MSG_DONTWAIT);
+	POINT(EVENT_SENT);
+	if (r == -EAGAIN || channel_is_short(r))
+		return -EAGAIN;
+	p->peers->world->n_events++;
+	if (r < 0)
+		peer_doom(p, why_failed(r));
+	return 0;
 }
 
-const struct session_port peer_port = {.emit = emit, .unread = unread, .crowded = crowded};
+const struct session_port peer_port = {.emit = emit, .unread = unread, .deliver = deliver};
 
 /*
  * channel_recv, but never of a message that brings descriptors: -EBADMSG, and it stays where it is.

@@ -10,8 +10,7 @@
  * read: that peer is dropped with one log line that names it and why; the daemon goes on.
  * Fair: one request for each peer and turn of the loop, a few RETURNs; while a reply cannot be
  * sent nothing more is read. What waits for a client that does not read is bounded: by what it has
- * bound and parked itself, plus EVENTS_MAX; others' frees are refused (STATUS_BUSY) well below
- * that.
+ * bound and parked itself, plus EVENTS_MAX; others' frees never wait here, but are refused (STATUS_BUSY).
  *
  * Invariant: emitting an event never closes a peer, it only dooms it: a doomed one is closed at the
  * end of its own handler or by peers_work, never in the middle of another's.

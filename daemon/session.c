@@ -109,9 +109,9 @@ bool session_unread(const struct session *s)
 	return s->port && s->port->unread(s->port_ctx);
 }
 
-bool session_crowded(const struct session *s)
+int session_deliver(struct session *s, const struct frame *event)
 {
-	return !s->port || s->port->crowded(s->port_ctx);
+	return s->port ? s->port->deliver(s->port_ctx, event) : -EAGAIN;
 }
 
 struct binding *session_binding(const struct session *s, uint64_t heap)

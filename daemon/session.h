@@ -27,10 +27,11 @@ struct session_port {
 	/* Whether the client may not have read every event that was emitted so far. */
 	bool (*unread)(void *ctx);
 	/*
-	 * Whether so many events wait that ones which other clients cause (EV_FREE) must not be
-	 * added.
+	 * Sends an event without descriptors so that it is the client's from then on, whatever becomes of
+	 * the daemon. 0, also when the client has gone, and will be found gone; -EAGAIN: it takes none just
+	 * now, and nothing was sent.
 	 */
-	bool (*crowded)(void *ctx);
+	int (*deliver)(void *ctx, const struct frame *event);
 };
 
 struct session {
@@ -76,7 +77,8 @@ void session_end(struct session *s);
 /* 0, also when the session has ended; -errno as the port's emit has it. */
 int session_emit(struct session *s, const struct frame *event);
 bool session_unread(const struct session *s);
-bool session_crowded(const struct session *s);
+/* As the port's deliver; -EAGAIN: there is no port. */
+int session_deliver(struct session *s, const struct frame *event);
 
 /* Its binding to a heap; NULL. */
 struct binding *session_binding(const struct session *s, uint64_t heap);

@@ -148,7 +148,8 @@ int rt_heap_alloc_until(RT_HEAP *heap, size_t size, const struct timespec *abs_m
  *          Nothing changes.
  * -EIDRM   the heap was deleted
  * -EACCES  the heap is bound read-only
- * -EAGAIN  the process that holds the block is stopped and has too many frees waiting for it
+ * -EAGAIN  the process that holds the block is stopped and has too many frees waiting for it, has not come back yet
+ *          from a restart of heapd, or cannot be told for want of memory; nothing was freed
  */
 int rt_heap_free(RT_HEAP *heap, void *block);
 

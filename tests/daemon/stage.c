@@ -191,12 +191,12 @@ static bool unread(void *ctx)
 	return ((struct player *)ctx)->unread;
 }
 
-static bool crowded(void *ctx)
+static int deliver(void *ctx, const struct frame *event)
 {
-	return ((struct player *)ctx)->crowded;
+	return ((struct player *)ctx)->crowded ? -EAGAIN : emit(ctx, event);
 }
 
-static const struct session_port port = {.emit = emit, .unread = unread, .crowded = crowded};
+static const struct session_port port = {.emit = emit, .unread = unread, .deliver = deliver};
 
 struct player *player_join(struct stage *st, uid_t uid, gid_t gid)
 {

@@ -212,7 +212,7 @@ static bool never(void *ctx)
 	return false;
 }
 
-static const struct session_port port = {.emit = ignore, .unread = never, .crowded = never};
+static const struct session_port port = {.emit = ignore, .unread = never, .deliver = ignore};
 
 static int resume(struct second *two, struct session *s, struct wire_resume *body, uint32_t *status)
 {

@@ -113,6 +113,49 @@ static void calls_wait(void)
 	EXPECT(0, do_delete(l, 1));
 }
 
+/* ---- frees of others' blocks ---- */
+
+#define GIVEN 900
+
+/* What was answered reaches the holder, which does not read until heapd has died; the rest was refused. */
+static void frees_for_one_who_is_stopped(void)
+{
+	struct actor *a = actor_new(1);
+	struct lane *l = lane_new();
+	size_t offset[GIVEN];
+	RT_HEAP_INFO info;
+	int n = 0, r = 0;
+
+	heapd_keep(STORE);
+	heapd_start(PATIENT);
+	EXPECT(0, do_create(&a->lane[0], 0, "pool", BYTES, H_FIFO));
+	EXPECT(0, do_bind(l, 0, "pool"));
+	assert_int_equal(GIVEN, take_all(&a->lane[0], 0, 0, 64, GIVEN).result);
+	for (int i = 0; i < GIVEN; i++)
+		EXPECT(0, do_offset(&a->lane[0], 0, i, &offset[i]));
+	actor_stop(a);
+	for (; n < GIVEN; n++) {
+		EXPECT(0, do_pointer(l, 0, n, offset[n]));
+		r = do_free(l, 0, n);
+		if (r)
+			break;
+	}
+	EXPECT(-EAGAIN, r);
+	assert_in_range(n, 50, GIVEN - 1);
+	again();
+	actor_continue(a);
+	for (;;) { /* each of them, and none of the others */
+		EXPECT(0, do_inquire(&a->lane[0], 0, &info));
+		assert_true(info.usedmem >= (size_t)(GIVEN - n) * 64);
+		if (info.usedmem == (size_t)(GIVEN - n) * 64)
+			break;
+		story_pause("what was freed is free", __FILE__, __LINE__);
+	}
+	EXPECT(0, free_range(&a->lane[0], 0, n, GIVEN - n));
+	EXPECT(0, do_alloc(l, 0, 0, BYTES, SECONDS(30)));
+	assert_int_equal(0, watch_bad_frees("pool"));
+}
+
 /* ---- who is not there any more, or was never known ---- */
 
 static void a_client_that_died_meanwhile(void)
@@ -310,6 +353,7 @@ int main(void)
 		STORY(a_named_heap_goes_on),
 		STORY(waiters_are_served),
 		STORY(calls_wait),
+		STORY(frees_for_one_who_is_stopped),
 		STORY(a_client_that_died_meanwhile),
 		STORY(a_client_that_is_stopped),
 		STORY(a_daemon_that_knows_nobody),
