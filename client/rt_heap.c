@@ -175,7 +175,8 @@ static int bind_over(struct session *s, const char *name, uint64_t deadline, RT_
 	r = session_start(s, &p);
 	if (r == STATUS_PARKED) {
 		POINT(BIND_PARKED);
-		r = session_await(s, &p, deadline, true);
+		/* one that must not wait for the heap is parked only when its end is about to come */
+		r = session_await(s, &p, deadline == HEAP_NOWAIT ? FOREVER : deadline, true);
 		if (r == -ETIMEDOUT || r == -EINTR) {
 			given_up = r;
 			POINT(BIND_WOKEN);

@@ -385,6 +385,26 @@ int keep_session(struct keep *k, struct session *s)
 	return 0;
 }
 
+int keep_session_safe(struct keep *k, struct session *s, bool hurry, void (*safe_fn)(void *ctx),
+		      void *ctx)
+{
+	struct kept_session *ks = &s->kept;
+
+	if (!k || !k->store || ks->record == LEDGER_NONE || ks->is_safe)
+		return 0;
+	if (hurry && store_is_sent(k->store))
+		return 0;
+	if (!ks->wait.store)
+		store_sync(k->store, &ks->wait, safe_fn, ctx);
+	return STATUS_PARKED;
+}
+
+void keep_session_is_safe(struct keep *k, struct session *s)
+{
+	if (k && s->kept.record != LEDGER_NONE)
+		s->kept.is_safe = true;
+}
+
 void keep_session_end(struct keep *k, struct session *s)
 {
 	struct kept_session *ks = &s->kept;
@@ -392,6 +412,7 @@ void keep_session_end(struct keep *k, struct session *s)
 
 	if (!k || ks->record == LEDGER_NONE)
 		return;
+	store_unwait(&ks->wait);
 	ledger_drop_session(k->ledger, ks->record);
 	POINT(SESSION_DROPPED);
 	ledger_give_session(k->ledger, record_take(&ks->record));

@@ -79,6 +79,16 @@ void keep_heap_end(struct keep *k, struct heap *h);
 
 /* Before its first heap. 0, also if it cannot be kept; STATUS_QUOTA, -ENOMEM: as keep_heap_begin. */
 int keep_session(struct keep *k, struct session *s);
+/*
+ * Whether it may be told that it is bound: not before it is safe with systemd, or a crash would lose what it
+ * has been told. 0; STATUS_PARKED: safe(ctx) runs once it is, never inside this call, not after
+ * keep_session_end (asked again meanwhile, it runs for all). Pre: keep_session. hurry: it will do if its
+ * descriptors are on their way in systemd's socket, where they outlive us (systemd reads what a
+ * service has sent before it looks whether that has died).
+ */
+int keep_session_safe(struct keep *k, struct session *s, bool hurry, void (*safe)(void *ctx), void *ctx);
+/* What was stored before is safe: so is the session, if it was. */
+void keep_session_is_safe(struct keep *k, struct session *s);
 void keep_session_end(struct keep *k, struct session *s);
 
 /* An id has been given out; no other daemon will again. */

@@ -31,6 +31,8 @@ struct kept_heap {
 
 struct kept_session {
 	uint32_t record; /* LEDGER_NONE: not kept */
+	bool is_safe;    /* systemd has its descriptors for sure */
+	struct store_wait wait;
 };
 
 /* Moves a number out of its place, which is LEDGER_NONE from then on. */

@@ -4,6 +4,10 @@
  * Order between the sockets: a session that has unbound a heap may still have unread events about
  * it (grants, frees). Bound anew, it could take them for the new binding's. So if it may have
  * unread events then, the new binding is told to it by an event too, behind them.
+ *
+ * Order with the store: what a session is told it has, it has at the next daemon too. So its first
+ * bind waits until systemd has its descriptors, as a CREATE waits for the arena's: one barrier, once. One
+ * that must not wait does with less (keep_session_safe).
  */
 #include "daemon/ops_internal.h"
 
@@ -88,7 +92,7 @@ void bound_unsent(struct session *s, const struct frame *f)
 	heap_unbind(b);
 }
 
-static int park(struct request *rq, const struct wire_bind *body)
+static int park(struct request *rq, const struct wire_bind *body, bool for_safety)
 {
 	struct world *w = rq->world;
 	struct parked *p;
@@ -98,6 +102,8 @@ static int park(struct request *rq, const struct wire_bind *body)
 		return r;
 	p->access = body->access;
 	p->priority = body->priority;
+	p->nowait = body->flags & WIRE_BIND_NOWAIT;
+	p->for_safety = for_safety;
 	r = namespace_park(&w->names, body->name, p);
 	if (r < 0)
 		parked_free(p);
@@ -120,13 +126,72 @@ static void emit_bound(struct session *s, uint32_t id, struct heap *h, uint32_t 
 		emit_unbound(s, id, (uint32_t)r);
 }
 
+/* ---- a session's first bind ---- */
+
+/* What was parked is over; the id and whose it was are the caller's to know. */
+static void unpark(struct world *w, struct parked *p)
+{
+	namespace_unpark(&w->names, p);
+	parked_free(p);
+}
+
+/* Its session is safe now: it is served, or waits for the name like others, should the heap have gone. */
+static void serve_safe(struct world *w, struct parked *p)
+{
+	struct session *s = p->session;
+	struct heap *h = p->name->heap;
+	uint32_t id = p->id, asked = p->access;
+
+	p->for_safety = false;
+	if (h && h->state == STATE_LIVE) {
+		unpark(w, p);
+		emit_bound(s, id, h, asked);
+	} else if (p->nowait) {
+		unpark(w, p);
+		emit_unbound(s, id, STATUS_MISSING);
+	}
+}
+
+/* SERVE_CHUNK of them, the others behind another barrier. Walks what the session has parked. */
+static void on_safe(void *ctx)
+{
+	struct session *s = ctx;
+	struct parked *p = TAILQ_FIRST(&s->parked), *next;
+	int n = 0;
+
+	for (; p && n < SERVE_CHUNK; p = next) {
+		next = TAILQ_NEXT(p, of_session);
+		if (p->kind != PARKED_BIND || !p->for_safety)
+			continue;
+		serve_safe(s->world, p);
+		n++;
+	}
+	if (n == SERVE_CHUNK)
+		(void)keep_session_safe(s->world->heaps.keep, s, false, on_safe, s);
+	else
+		keep_session_is_safe(s->world->heaps.keep, s);
+}
+
+/* The session can be told that it is bound. 0; STATUS_PARKED: on_safe follows; another status, -ENOMEM. */
+static int secure(struct world *w, struct session *s, bool hurry)
+{
+	int r = keep_session(w->heaps.keep, s);
+
+	return r ? r : keep_session_safe(w->heaps.keep, s, hurry, on_safe, s);
+}
+
 int op_bind(struct request *rq)
 {
 	const struct wire_bind *body = REQUEST_BODY(rq, struct wire_bind);
 	struct heap *h = namespace_heap(&rq->world->names, body->name);
+	int r = 0;
 
 	if (!h || h->state != STATE_LIVE)
-		return body->flags & WIRE_BIND_NOWAIT ? STATUS_MISSING : park(rq, body);
+		return body->flags & WIRE_BIND_NOWAIT ? STATUS_MISSING : park(rq, body, false);
+	if (choose_access(rq->session, h, body->access))
+		r = secure(rq->world, rq->session, body->flags & WIRE_BIND_NOWAIT);
+	if (r)
+		return r == STATUS_PARKED ? park(rq, body, true) : r;
 	if (rq->session->has_unbound && session_unread(rq->session)) {
 		emit_bound(rq->session, rq->in->header.id, h, body->access);
 		return STATUS_PARKED;
@@ -142,19 +207,38 @@ int op_unbind(struct request *rq)
 
 /*
  * The one to serve now: the oldest, in an H_PRIO heap the oldest of the most urgent. Walks those
- * who wait for the name.
+ * who wait for the name. NULL: none, but perhaps for those whose sessions are not safe yet.
  */
 static struct parked *first_bind(const struct name *n)
 {
-	struct parked *p, *best = TAILQ_FIRST(&n->binds);
+	const bool by_priority = n->heap->facts.mode & WIRE_MODE_PRIO;
+	struct parked *p, *best = NULL;
 
-	if (!(n->heap->facts.mode & WIRE_MODE_PRIO))
-		return best;
 	TAILQ_FOREACH(p, &n->binds, queue) {
-		if (p->priority > best->priority)
-			best = p;
+		if (p->for_safety || (best && p->priority <= best->priority))
+			continue;
+		best = p;
+		if (!by_priority)
+			break;
 	}
 	return best;
+}
+
+static void serve_first(struct world *w, struct heap *h, struct parked *p)
+{
+	struct session *s = p->session;
+	uint32_t id = p->id, asked = p->access;
+	int r = choose_access(s, h, asked) ? status_of_shortage(secure(w, s, false)) : 0;
+
+	if (r == STATUS_PARKED) {
+		p->for_safety = true;
+		return;
+	}
+	unpark(w, p); /* the name stays: it has a heap */
+	if (r)
+		emit_unbound(s, id, r > 0 ? (uint32_t)r : STATUS_NO_MEMORY);
+	else
+		emit_bound(s, id, h, asked);
 }
 
 void binds_serve(struct world *w)
@@ -165,19 +249,11 @@ void binds_serve(struct world *w)
 	if (!n)
 		return;
 	for (int i = 0; i < SERVE_CHUNK && n->heap && n->heap->state == STATE_LIVE; i++) {
-		struct session *s;
-		uint32_t id, asked;
-
 		p = first_bind(n);
 		if (!p)
 			break;
-		s = p->session;
-		id = p->id;
-		asked = p->access;
-		namespace_unpark(&w->names, p); /* the name stays: it has a heap */
-		parked_free(p);
-		emit_bound(s, id, n->heap, asked);
+		serve_first(w, n->heap, p);
 	}
-	if (!n->heap || n->heap->state != STATE_LIVE || TAILQ_EMPTY(&n->binds))
+	if (!n->heap || n->heap->state != STATE_LIVE || !first_bind(n))
 		namespace_served(&w->names, n);
 }

@@ -104,6 +104,7 @@ static void on_kept(void *ctx, int result)
 		return;
 	}
 	POINT(HEAP_SAFE);
+	keep_session_is_safe(h->heaps->keep, h->creation->session); /* it was stored before */
 	if (h->arena->fell_back)
 		tell_fallback(w, h);
 	h->state = STATE_LIVE;

@@ -1,7 +1,8 @@
 /*
  * parked.h: a request that is answered later
  *
- * Model: CREATE waits for memory, BIND for a name, REFILL for pages. Each is answered STATUS_PARKED
+ * Model: CREATE waits for memory, BIND for a name, and once for its session to
+ * be kept, REFILL for pages. Each is answered STATUS_PARKED
  * at once and ends in exactly one of three ways: one event that carries its id, a CANCEL that says
  * OK, or in silence because the heap it asked about was deleted or its session is over.
  *
@@ -37,6 +38,8 @@ struct parked {
 	/* BIND */
 	struct name *name;
 	uint32_t access; /* as asked */
+	bool nowait;     /* it waits for its session's safety, but not for a heap */
+	bool for_safety; /* its session is not safe with systemd yet (keep_session_safe) */
 
 	/* BIND, REFILL */
 	int32_t priority;

@@ -280,6 +280,7 @@ static int make_session(struct revival *rv, uint32_t i)
 		return r;
 	}
 	s->kept.record = i;
+	s->kept.is_safe = true;
 	world_rejoin(w, s);
 	rv->session[rv->n_sessions++] = s;
 	return peer_absent_take(rv->peers, s, fds[0]);

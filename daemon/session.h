@@ -34,6 +34,8 @@ struct session_port {
 	int (*deliver)(void *ctx, const struct frame *event);
 };
 
+struct world;
+
 struct session {
 	uint64_t id;
 	struct credentials who;
@@ -41,6 +43,7 @@ struct session {
 	struct charge charge;
 	struct areas areas;
 	int pidfd; /* the port's; -1: none */
+	struct world *world; /* which it has joined */
 	struct kept_session kept;
 	struct table bindings; /* by heap id */
 	TAILQ_HEAD(, binding) bound;

@@ -265,6 +265,11 @@ void store_remove(struct store *s, const char *name, uint32_t n)
 	POINT(REMOVE_SENT);
 }
 
+bool store_is_sent(const struct store *s)
+{
+	return STAILQ_EMPTY(&s->queue);
+}
+
 /* ---- making ---- */
 
 static uint32_t max_from(const char *name)

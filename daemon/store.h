@@ -55,6 +55,9 @@ int store_add(struct store *s, const char *name, const int *fds, uint32_t n);
 /* All n of that name. Without memory to say so it stays, counted; a later start removes it. */
 void store_remove(struct store *s, const char *name, uint32_t n);
 
+/* All that was said is in systemd's socket, if not read yet. */
+bool store_is_sent(const struct store *s);
+
 /* fn(ctx) runs once, on the loop, never inside this call. Pre: w is zero, or has been called or unset. */
 void store_sync(struct store *s, struct store_wait *w, void (*fn)(void *ctx), void *ctx);
 void store_unwait(struct store_wait *w); /* it will not run. Safe twice */

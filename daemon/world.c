@@ -61,6 +61,7 @@ int world_join(struct world *w, struct session **out, struct credentials *who,
 
 	if (r < 0)
 		return r;
+	(*out)->world = w;
 	w->last_session++;
 	keep_last_session(w->heaps.keep, w->last_session);
 	w->n_sessions++;
@@ -70,6 +71,7 @@ int world_join(struct world *w, struct session **out, struct credentials *who,
 
 void world_rejoin(struct world *w, struct session *s)
 {
+	s->world = w;
 	w->n_sessions++;
 	TAILQ_INSERT_TAIL(&w->sessions, s, link);
 }

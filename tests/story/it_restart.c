@@ -113,6 +113,86 @@ static void calls_wait(void)
 	EXPECT(0, do_delete(l, 1));
 }
 
+/* ---- the first bind of a session ---- */
+
+/* Nobody is told that he is bound before systemd has what a daemon needs to know him. */
+static void a_first_bind_is_safe(void)
+{
+	struct actor *a = actor_new(2);
+	struct lane *l = lane_new(), *second = lane_new(), *third = lane_new();
+
+	heapd_keep(STORE);
+	heapd_start(PATIENT);
+	EXPECT(0, do_create(l, 0, "pool", BYTES, H_FIFO));
+	EXPECT(0, do_create(l, 1, "other", BYTES, H_FIFO));
+	(void)keeper_count();
+	keeper_pause(true);
+	lane_start(&a->lane[0], step_bind(0, "pool"));
+	EXPECT(-ETIMEDOUT, do_bind_timed(&a->lane[1], 1, "pool", MS(20)));
+	lane_start(second, step_bind(0, "other"));
+	lane_start(third, step_bind(0, "later"));
+	UNTIL(watch_stat().parked_binds == 3);
+	assert_int_equal(1, watch_bound("pool"));
+	assert_int_equal(1, watch_bound("other"));
+	EXPECT(0, do_delete(l, 1)); /* whose own binding is safe */
+	keeper_pause(false);
+	EXPECT(0, lane_result(&a->lane[0]));
+	UNTIL(watch_stat().parked_binds == 2); /* one's heap has gone meanwhile: it waits for another */
+	EXPECT(0, do_unbind(l, 1));
+	EXPECT(0, do_create(l, 1, "other", BYTES, H_FIFO));
+	EXPECT(0, do_create(l, 2, "later", BYTES, H_FIFO));
+	EXPECT(0, lane_result(second));
+	EXPECT(0, lane_result(third));
+	/* and it is true */
+	again();
+	EXPECT(0, do_alloc(&a->lane[0], 0, 0, BYTES, SECONDS(30)));
+	EXPECT(0, do_alloc(second, 0, 0, BYTES, SECONDS(30)));
+	EXPECT(0, do_alloc(third, 0, 0, BYTES, SECONDS(30)));
+	UNTIL(watch_stat().parked_binds == 0);
+}
+
+/* Who will not wait has his descriptors on their way, which is as good, should heapd die right then. */
+static void a_first_bind_in_a_hurry(void)
+{
+	struct lane *l = lane_new(), *other = lane_new();
+
+	heapd_keep(STORE);
+	heapd_start(PATIENT);
+	EXPECT(0, do_create(l, 0, "pool", BYTES, H_FIFO));
+	(void)keeper_count();
+	keeper_pause(true);
+	EXPECT(0, do_bind_timed(other, 0, "pool", TM_NONBLOCK));
+	heapd_kill();
+	keeper_pause(false);
+	heapd_start(PATIENT);
+	EXPECT(0, do_alloc(other, 0, 0, BYTES, SECONDS(30)));
+	EXPECT(-EWOULDBLOCK, do_alloc(l, 0, 0, 64, TM_NONBLOCK));
+	EXPECT(0, do_free(other, 0, 0));
+}
+
+/* It dies before it can tell: the next one knows the session, or binds anew; nobody is told what is not so. */
+static void killed_before_the_first_bind(void)
+{
+	struct lane *l = lane_new(), *other = lane_new();
+
+	heapd_keep(STORE);
+	heapd_start(PATIENT);
+	EXPECT(0, do_create(l, 0, "pool", BYTES, H_FIFO));
+	(void)keeper_count();
+	keeper_pause(true);
+	lane_start(other, step_bind(0, "pool"));
+	UNTIL(watch_stat().parked_binds == 1);
+	heapd_kill();
+	keeper_pause(false);
+	heapd_start(PATIENT);
+	EXPECT(0, lane_result(other));
+	EXPECT(0, do_alloc(other, 0, 0, BYTES, SECONDS(30)));
+	again();
+	EXPECT(0, check_block(other, 0, 0, BYTES));
+	EXPECT(0, do_free(other, 0, 0));
+	assert_int_equal(2, watch_bound("pool"));
+}
+
 /* ---- frees of others' blocks ---- */
 
 #define GIVEN 900
@@ -353,6 +433,9 @@ int main(void)
 		STORY(a_named_heap_goes_on),
 		STORY(waiters_are_served),
 		STORY(calls_wait),
+		STORY(a_first_bind_is_safe),
+		STORY(a_first_bind_in_a_hurry),
+		STORY(killed_before_the_first_bind),
 		STORY(frees_for_one_who_is_stopped),
 		STORY(a_client_that_died_meanwhile),
 		STORY(a_client_that_is_stopped),

@@ -220,6 +220,15 @@ void keeper_stop(void)
 	keeper.pid = 0;
 }
 
+/* It has all that it was sent so far, then. */
+void keeper_pause(bool on)
+{
+	int status;
+
+	assert_int_equal(0, kill(keeper.pid, on ? SIGSTOP : SIGCONT));
+	assert_int_equal(keeper.pid, waitpid(keeper.pid, &status, on ? WUNTRACED : WCONTINUED));
+}
+
 void keeper_forget(void)
 {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};

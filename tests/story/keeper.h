@@ -9,6 +9,7 @@
 #ifndef HEAPD_TESTS_KEEPER_H
 #define HEAPD_TESTS_KEEPER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 void keeper_start(const char *dir);
@@ -19,6 +20,9 @@ void keeper_forget(void);
 
 /* In the child that becomes heapd: the stored descriptors, and the environment that tells of them. */
 void keeper_hand_over(unsigned max);
+
+/* From now on it reads nothing, as a systemd that is busy; or it goes on. */
+void keeper_pause(bool on);
 
 /* Stored now, when all that has been said is handled. */
 size_t keeper_count(void);
