@@ -3,7 +3,8 @@
  *
  * Locks, in the order in which they may nest: sessions.lock (which sessions exist, which is
  * current), s->event_lock (the helper reads and handles an event, the handler taking the layer
- * above's locks), s->call_lock (the call socket and the areas), s->pending_lock. The layer above
+ * above's locks), s->free_lock (a FREE, until it is answered), s->call_lock (the call socket and the
+ * areas), s->pending_lock. The layer above
  * may hold its own locks around session_post, session_kick and session_raise, which take none of
  * them.
  */
@@ -139,6 +140,7 @@ static int session_new(struct session **out)
 	atomic_init(&s->refs, 1);
 	atomic_init(&s->next_id, 1);
 	lock_init(&s->event_lock);
+	lock_init(&s->free_lock);
 	lock_init(&s->call_lock);
 	lock_init(&s->post_lock);
 	lock_init(&s->pending_lock);
@@ -315,14 +317,21 @@ static int call_again(struct session *s, struct frame *f, uint32_t link)
 int session_call_id(struct session *s, struct frame *f, uint32_t id)
 {
 	_no_cancel_ int cancel = cancel_disable();
+	const bool is_free = f->header.op == OP_FREE;
 	uint32_t link;
 	int r;
 
 	f->header.id = id;
 	if (f->header.op == OP_UNBIND)
 		untie(s, FRAME_BODY(f, struct wire_heap)->heap);
+	if (is_free)
+		lock_take(&s->free_lock);
 	r = session_try(s, f, 0, &link);
-	return r == -ECONNREFUSED ? call_again(s, f, link) : r;
+	if (r == -ECONNREFUSED)
+		r = call_again(s, f, link);
+	if (is_free)
+		lock_give(&s->free_lock);
+	return r;
 }
 
 int session_call(struct session *s, struct frame *f)

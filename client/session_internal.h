@@ -33,6 +33,7 @@ struct session {
 	_Atomic int32_t helper_priority;
 	_Atomic uint32_t next_id;
 	struct lock event_lock;
+	struct lock free_lock;    /* one FREE under way, also through a daemon's end: the next has a later id */
 	struct lock call_lock;
 	struct areas areas;
 	struct lock post_lock;

@@ -422,6 +422,17 @@ void keep_session_end(struct keep *k, struct session *s)
 	POINT(SESSION_REMOVED);
 }
 
+void keep_passed(struct keep *k, const struct session *s, uint32_t id, uint64_t to, bool delivered)
+{
+	if (k && s->kept.record != LEDGER_NONE)
+		ledger_set_free(k->ledger, s->kept.record, id, delivered ? to | LEDGER_DELIVERED : to);
+}
+
+uint64_t keep_passed_to(const struct keep *k, const struct session *s, uint32_t id)
+{
+	return k && s->kept.record != LEDGER_NONE ? ledger_free_to(k->ledger, s->kept.record, id) : 0;
+}
+
 void keep_last_session(struct keep *k, uint64_t id)
 {
 	if (k)

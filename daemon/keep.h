@@ -91,6 +91,14 @@ int keep_session_safe(struct keep *k, struct session *s, bool hurry, void (*safe
 void keep_session_is_safe(struct keep *k, struct session *s);
 void keep_session_end(struct keep *k, struct session *s);
 
+/*
+ * A FREE of s is passed on to another, by its id: before it is delivered, and when it has been. One that is sent
+ * again, since a daemon died before it could answer, goes to the same, and only if it has not been.
+ * keep_passed_to: that session, with LEDGER_DELIVERED; 0: it is not sent again, or nothing is kept.
+ */
+void keep_passed(struct keep *k, const struct session *s, uint32_t id, uint64_t to, bool delivered);
+uint64_t keep_passed_to(const struct keep *k, const struct session *s, uint32_t id);
+
 /* An id has been given out; no other daemon will again. */
 void keep_last_session(struct keep *k, uint64_t id);
 

@@ -366,6 +366,31 @@ void ledger_drop_binding(struct ledger *l, uint32_t i)
 	ledger_store32(&ledger_binding(l, i)->valid, 0);
 }
 
+static bool has_free(const struct ledger *l)
+{
+	return l->sessions.size >= sizeof(struct ledger_session);
+}
+
+/* Whom it goes to is there before the id is, so that the two belong together whenever there is an id. */
+void ledger_set_free(struct ledger *l, uint32_t session, uint32_t id, uint64_t to)
+{
+	struct ledger_session *s = ledger_session(l, session);
+
+	if (!has_free(l))
+		return;
+	if (atomic_load(&s->free_id) != id)
+		ledger_store32(&s->free_id, 0);
+	ledger_store64(&s->free_to, to);
+	ledger_store32(&s->free_id, id);
+}
+
+uint64_t ledger_free_to(const struct ledger *l, uint32_t session, uint32_t id)
+{
+	struct ledger_session *s = ledger_session(l, session);
+
+	return id && has_free(l) && atomic_load(&s->free_id) == id ? atomic_load(&s->free_to) : 0;
+}
+
 void ledger_set_last(struct ledger *l, uint64_t heap, uint64_t session)
 {
 	if (heap > atomic_load(&l->header->last_heap))

@@ -96,8 +96,13 @@ struct ledger_session {
 	uint32_t uid, gid;
 	uint64_t id;
 	char label[WIRE_LABEL_SIZE];
+	/* an older file's records end here */
+	_Atomic uint32_t free_id; /* of its FREE that is passed on now, or was last; 0: of none */
+	uint32_t pad;
+	_Atomic uint64_t free_to; /* to that session; with LEDGER_DELIVERED when it has been */
 };
-_Static_assert(sizeof(struct ledger_session) == 56, "the file's layout");
+_Static_assert(sizeof(struct ledger_session) == 72, "the file's layout");
+#define LEDGER_DELIVERED (UINT64_C(1) << 63)
 
 struct ledger_binding {
 	_Atomic uint32_t valid;
@@ -170,6 +175,12 @@ void ledger_set_state(struct ledger *l, uint32_t heap, uint32_t state);
 void ledger_set_rights(struct ledger *l, uint32_t heap, const struct ledger_rights *rights);
 void ledger_drop_session(struct ledger *l, uint32_t i);
 void ledger_drop_binding(struct ledger *l, uint32_t i);
+/*
+ * A session's FREE, and to whom it goes (id 0: to nobody). Nothing, and 0 when asked, where an older file
+ * has no room for it, or it is about another id.
+ */
+void ledger_set_free(struct ledger *l, uint32_t session, uint32_t id, uint64_t to);
+uint64_t ledger_free_to(const struct ledger *l, uint32_t session, uint32_t id);
 void ledger_set_last(struct ledger *l, uint64_t heap, uint64_t session); /* before the id is used */
 
 /* ---- windows ---- */

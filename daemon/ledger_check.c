@@ -53,7 +53,7 @@ static int check_header(const struct ledger_header *h, uint64_t size, const char
 	if (!table_fits(h->heaps_at, h->n_heaps, h->heap_size, sizeof(struct ledger_heap),
 			h->sessions_at) ||
 	    !table_fits(h->sessions_at, h->n_sessions, h->session_size,
-			sizeof(struct ledger_session), h->bindings_at) ||
+			offsetof(struct ledger_session, free_id), h->bindings_at) ||
 	    !table_fits(h->bindings_at, h->n_bindings, h->binding_size,
 			sizeof(struct ledger_binding), h->units_at) ||
 	    !table_fits(h->units_at, h->n_units, HW_PAGE_SIZE, HW_PAGE_SIZE, size))

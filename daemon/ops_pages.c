@@ -3,6 +3,8 @@
  */
 #include "daemon/ops_internal.h"
 
+#include "daemon/point.h"
+
 static void refill_ahead(struct request *rq, const struct wire_refill *body, struct grant *grant)
 {
 	uint64_t pages = min_u64((uint64_t)body->pages + body->ahead, rq->heap->n_pages);
@@ -45,28 +47,74 @@ int op_refill(struct request *rq)
 	return 0;
 }
 
+/* Who is bound to the heap by that session; NULL. Walks those who are. */
+static struct binding *bound_by(const struct heap *h, uint64_t session)
+{
+	struct binding *b;
+
+	TAILQ_FOREACH(b, &h->bindings, of_heap) {
+		if (b->session->id == session)
+			break;
+	}
+	return b;
+}
+
+/*
+ * It is in the holder's socket, and so reaches it whatever becomes of us, or is refused; it never waits
+ * here. That it goes there is written down before, and after that it has gone.
+ */
+static int pass_on(struct request *rq, struct binding *holder)
+{
+	struct keep *k = rq->world->heaps.keep;
+	uint64_t to = holder->session->id;
+	uint32_t id = rq->in->header.id;
+	struct frame f;
+	struct wire_free *event = frame_init(&f, EV_FREE, 0, 0, sizeof(*event));
+
+	*event = *REQUEST_BODY(rq, struct wire_free);
+	event->session = rq->session->id;
+	event->id = id;
+	keep_passed(k, rq->session, id, to, false);
+	POINT(FREE_WRITTEN);
+	if (session_deliver(holder->session, &f) < 0) {
+		keep_passed(k, rq->session, 0, 0, false);
+		return STATUS_BUSY;
+	}
+	POINT(FREE_DELIVERED);
+	keep_passed(k, rq->session, id, to, true);
+	POINT(FREE_TOLD);
+	return 0;
+}
+
+/*
+ * It was passed on by a daemon before, or was about to be. Whoever has the page now, it is not theirs to
+ * free: the block was of who held it then, who knows the last FREE of each session, or has gone
+ * with the block.
+ */
+static int pass_on_again(struct request *rq, uint64_t to)
+{
+	struct binding *holder = to & LEDGER_DELIVERED ? NULL : bound_by(rq->heap, to);
+
+	return holder ? pass_on(rq, holder) : 0;
+}
+
 /*
  * The block is on a page that another process holds: that one checks it against its own metadata.
- * The answer is that it is on its way, so it is not kept here, where it would be lost with us: it is in
- * the holder's socket, or refused.
  */
 int op_free(struct request *rq)
 {
 	const struct wire_free *body = REQUEST_BODY(rq, struct wire_free);
+	uint64_t to = keep_passed_to(rq->world->heaps.keep, rq->session, rq->in->header.id);
 	struct binding *holder;
-	struct frame f;
-	struct wire_free *event;
 
 	if (body->offset >= (uint64_t)rq->heap->n_pages * HW_PAGE_SIZE)
 		return STATUS_INVALID;
+	if (to)
+		return pass_on_again(rq, to);
 	holder = heap_holder(rq->heap, (uint32_t)(body->offset / HW_PAGE_SIZE));
 	if (!holder || holder == rq->binding)
 		return STATUS_INVALID;
-	event = frame_init(&f, EV_FREE, 0, 0, sizeof(*event));
-	*event = *body;
-	event->session = rq->session->id;
-	event->id = rq->in->header.id;
-	return session_deliver(holder->session, &f) < 0 ? STATUS_BUSY : 0;
+	return pass_on(rq, holder);
 }
 
 int op_cancel(struct request *rq)

@@ -29,6 +29,9 @@
 	/* the three stores of ledger_assign: behind, the step, joined */ \
 	X(GRANT_BEHIND) X(GRANT_DONE) X(GRANT_JOINED) \
 	X(RETURN_BEHIND) X(RETURN_DONE) X(RETURN_JOINED) \
+	X(FREE_WRITTEN)   /* a free of another's block is to be passed on; */ \
+	X(FREE_DELIVERED) /* it has been, which is not written down; */ \
+	X(FREE_TOLD)      /* it is, but not answered */ \
 	X(STORE_SENT) X(REMOVE_SENT) X(BARRIER_SENT) X(BARRIER_OVER) \
 	X(REQUEST_CAME)   /* read, nothing done */ \
 	X(RETURN_CAME) \

@@ -299,11 +299,140 @@ static void killed_at_the_beginning(void)
 	end();
 }
 
+/* ---- frees that are sent again ---- */
+
+static int run_free(struct step *s)
+{
+	int r;
+
+	while ((r = rt_heap_free(&self.heap[s->heap], self.block[s->slot])) == -EAGAIN)
+		(void)usleep(1000);
+	return r;
+}
+
+static struct step step_free_surely(int heap, int slot)
+{
+	return (struct step){ .run = run_free, .heap = heap, .slot = slot };
+}
+
+/* Waits, in the holder, until the block of slot 0 is free, and takes it for slot 2. There is no heapd to ask. */
+static void take_its_place(struct lane *holder)
+{
+	uint64_t place = block_address(holder, 0);
+
+	for (;;) {
+		EXPECT(0, do_alloc(holder, 0, 2, 64, TM_NONBLOCK));
+		if (block_address(holder, 2) == place)
+			return;
+		EXPECT(0, do_free(holder, 0, 2));
+		story_pause("what was freed is free", __FILE__, __LINE__);
+	}
+}
+
+/* Bound to the holder's heap, and knows where its block is: in the same slot. */
+static void shown(struct lane *l, struct lane *holder, int slot)
+{
+	size_t offset;
+
+	EXPECT(0, do_offset(holder, 0, slot, &offset));
+	EXPECT(0, do_pointer(l, 0, slot, offset));
+}
+
+/*
+ * heapd dies behind a free that it has passed on. Before its sender says it again the page has gone to
+ * a third process, which has a block at that very place: it is not freed.
+ */
+static void a_free_comes_late(enum point p)
+{
+	struct lane *holder = lane_new(), *sender = lane_new(), *third = lane_new();
+
+	print_message("%s\n", names[p]);
+	heapd_start(PATIENT);
+	EXPECT(0, do_create(holder, 0, "late", 8192, H_FIFO));
+	EXPECT(0, do_bind(sender, 0, "late"));
+	EXPECT(0, do_bind(third, 0, "late"));
+	EXPECT(0, do_alloc(holder, 0, 0, 8192, TM_NONBLOCK));
+	shown(sender, holder, 0);
+	arm(p, 0);
+	lane_start(sender, step_free_surely(0, 0));
+	UNTIL(heapd_killed());
+	disarm();
+	actor_stop(sender->actor);
+	heapd_start(PATIENT);
+	if (p == POINT_FREE_WRITTEN) { /* nobody knows of it yet */
+		actor_continue(sender->actor);
+		EXPECT(0, lane_result(sender));
+		EXPECT(0, do_alloc(third, 0, 1, 8192, SECONDS(30)));
+	} else {
+		EXPECT(0, do_alloc(third, 0, 1, 8192, SECONDS(30)));
+		actor_continue(sender->actor);
+		EXPECT(0, lane_result(sender));
+	}
+	EXPECT(-EWOULDBLOCK, do_alloc(holder, 0, 2, 16, TM_NONBLOCK)); /* behind whatever was sent to the third */
+	EXPECT(0, check_block(third, 1, 1, 8192));
+	assert_int_equal(0, watch_bad_frees("late"));
+	EXPECT(0, do_free(third, 0, 1)); /* so it had not been freed */
+	EXPECT(0, do_delete(holder, 0));
+	actor_quit(holder->actor);
+	actor_quit(sender->actor);
+	actor_quit(third->actor);
+	heapd_stop();
+}
+
+static void frees_that_come_late(void)
+{
+	dying_new();
+	heapd_keep(STORE);
+	a_free_comes_late(POINT_FREE_WRITTEN);
+	a_free_comes_late(POINT_FREE_DELIVERED);
+	a_free_comes_late(POINT_FREE_TOLD);
+	dying_free();
+}
+
+/* Two threads free blocks of another's: whichever speaks first to the new heapd, none is freed twice. */
+static void frees_of_two_threads(void)
+{
+	struct lane *holder = lane_new();
+	struct actor *sender = actor_new(2);
+	RT_HEAP_INFO info;
+
+	dying_new();
+	heapd_keep(STORE);
+	heapd_start(PATIENT);
+	EXPECT(0, do_create(holder, 0, "pool", BYTES, H_FIFO));
+	EXPECT(0, do_bind(&sender->lane[0], 0, "pool"));
+	for (int i = 0; i < 12; i++) {
+		EXPECT(0, do_alloc(holder, 0, 0, 64, TM_NONBLOCK));
+		EXPECT(0, do_alloc(holder, 0, 1, 4096, TM_NONBLOCK));
+		shown(&sender->lane[0], holder, 0);
+		shown(&sender->lane[0], holder, 1);
+		arm(i % 2 ? POINT_FREE_DELIVERED : POINT_FREE_TOLD, 0);
+		lane_start(&sender->lane[0], step_free_surely(0, 0));
+		UNTIL(heapd_killed());
+		disarm();
+		take_its_place(holder);
+		lane_start(&sender->lane[1], step_free_surely(0, 1));
+		heapd_start(PATIENT);
+		EXPECT(0, lane_result(&sender->lane[0]));
+		EXPECT(0, lane_result(&sender->lane[1]));
+		EXPECT(0, do_create(holder, 1, NULL, 4096, H_FIFO)); /* told behind what was sent to it before */
+		EXPECT(0, do_unbind(holder, 1));
+		EXPECT(0, do_inquire(holder, 0, &info));
+		assert_int_equal(64, info.usedmem);
+		assert_int_equal(0, watch_bad_frees("pool"));
+		EXPECT(0, do_free(holder, 0, 2));
+	}
+	heapd_stop();
+	dying_free();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STORY(killed_at_work),
 		STORY(killed_at_the_beginning),
+		STORY(frees_that_come_late),
+		STORY(frees_of_two_threads),
 	};
 
 	return cmocka_run_group_tests_name("heapd-points", tests, NULL, NULL);
