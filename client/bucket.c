@@ -209,14 +209,6 @@ static noinline int run_put(struct bucket_heap *h, uint64_t offset, bool *hw_fre
 	return 0;
 }
 
-/* The bucket of a size from 1 to a page: 0 up to 16 bytes, 1 up to 32, ... */
-static inline uint32_t bucket_for(uint64_t size)
-{
-	uint32_t highest = WORD_BITS - 1 - (uint32_t)__builtin_clzll((size - 1) | (BLOCK_MIN - 1));
-
-	return highest + 1 - BUCKET_MIN_SHIFT;
-}
-
 /* No block of the bucket is free: it gets a page, and then the request goes the usual way. */
 static noinline int alloc_dry(struct bucket_heap *h, uint64_t size, uint64_t *offset)
 {

@@ -64,6 +64,14 @@ struct bucket_heap {
 	struct bucket bucket[BUCKET_COUNT];
 };
 
+/* The bucket of a size from 1 to a page of its heap: 0 up to 16 bytes, 1 up to 32, ... */
+static inline uint32_t bucket_for(uint64_t size)
+{
+	uint32_t highest = 63 - (uint32_t)__builtin_clzll((size - 1) | ((1u << BUCKET_MIN_SHIFT) - 1));
+
+	return highest + 1 - BUCKET_MIN_SHIFT;
+}
+
 /* The allocator's page for a heap of size bytes. */
 uint32_t bucket_page_shift(uint64_t size);
 

@@ -9,7 +9,7 @@
 #include "client/point.h"
 #include "proto/codec.h"
 
-/* Metadata of up to this size (heaps of about 300 MiB) gets its backing at once, of larger ones with the pages it is for. */
+/* Metadata of up to this size (heaps of about 50 MiB) gets its backing at once, of larger ones with the pages it is for. */
 #define METADATA_AT_ONCE (4u << 20)
 
 #define SHEET_BYTES ((size_t)4 * HW_PAGE_SIZE) /* structures are made by so many at once */
@@ -143,23 +143,52 @@ static struct heap *heap_new(void)
 	return heap_new_sheet();
 }
 
+/* The heads of what CPUs have at hand, if the heap is to have that. 0 or -ENOMEM. */
+static int find_heads(struct heap *h, uint32_t slot, struct hand_layout *hand)
+{
+	int r;
+
+	*hand = (struct hand_layout){ .n_cpus = hand_cpus(h->usable) };
+	if (!hand->n_cpus)
+		return 0;
+	r = session_heads(h->session, slot, hand->n_cpus, &hand->heads);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0)
+		hand->n_cpus = 0; /* a daemon that knows no heads */
+	return 0;
+}
+
 /* Private memory for the allocator, and the pages that came with the bind. */
 static int carve(struct heap *h, const struct wire_bound *b)
 {
 	uint32_t shift = bucket_page_shift(h->size);
+	size_t slots_at, marks_at, marks_size;
+	struct hand_layout hand;
 	struct frame back;
 	int r;
 
-	h->metadata_size = align_up(bucket_bytes(h->n_total_hw, shift), HW_PAGE_SIZE);
+	r = find_heads(h, b->slot, &hand);
+	if (r < 0)
+		return r;
+	marks_size = hand.n_cpus ? hand_marks_size(h->usable) : 0;
+	slots_at = bucket_bytes(h->n_total_hw, shift);
+	marks_at = slots_at + rseq_slots_size(hand.n_cpus, BUCKET_COUNT);
+	h->metadata_size = align_up(marks_at + marks_size, HW_PAGE_SIZE);
 	r = mapping_private(&h->metadata, h->metadata_size);
 	if (r < 0)
 		return r;
+	hand.slots = (uint32_t *)(void *)((char *)h->metadata + slots_at);
+	hand.marks = (uint8_t *)h->metadata + marks_at;
 	h->metadata_backed = h->metadata_size <= METADATA_AT_ONCE;
 	if (h->metadata_backed)
 		r = mapping_populate(h->metadata, h->metadata_size);
+	else if (hand.n_cpus)
+		r = mapping_populate(hand.slots, marks_at - slots_at);
 	if (r < 0)
 		return r;
 	bucket_init(&h->bucket, h->n_total_hw, shift, h->metadata, h->stats);
+	hand_begin(&h->hand, &h->bucket, h->usable, &hand);
 	(void)return_init(&back, h->id, 0);
 	heap_insert_runs(h, b->runs, b->n_runs, &back);
 	return FRAME_BODY(&back, struct wire_return)->n_runs ? -ENOMEM : 0;
@@ -180,7 +209,10 @@ static int fill(struct heap *h, const struct wire_bound *b, int fd)
 		r = mapping_arena((void **)&h->base, fd, h->usable, h->writable);
 	if (r < 0)
 		return r;
-	return heap_is_segment(h) || !h->writable ? 0 : carve(h, b);
+	if (!heap_is_segment(h) && h->writable)
+		return carve(h, b);
+	hand_begin(&h->hand, NULL, h->usable, NULL);
+	return 0;
 }
 
 static void unmap(struct heap *h)
@@ -220,8 +252,10 @@ int heap_attach(struct heap **out, struct session *s, const struct frame *f)
 		memcpy(h->name, b->name, sizeof(h->name));
 		waitq_init(&h->waitq, b->mode & WIRE_MODE_PRIO);
 		r = fill(h, b, f->fds[0]);
-		if (r < 0)
+		if (r < 0) {
+			(void)hand_end(&h->hand); /* it was not open yet */
 			unmap(h);
+		}
 		lock_give(&h->lock);
 	}
 	if (r < 0) {
@@ -271,17 +305,24 @@ void heap_detach(struct heap *h)
 {
 	const struct timespec pause = { .tv_nsec = 100000 };
 	struct session *s;
+	bool ended;
 
 	while (atomic_load(&h->n_pins) > 0)
 		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL); /* a round trip to the daemon at most */
+	lock_take(&h->lock);
+	ended = hand_end(&h->hand); /* before the slot is another binding's */
+	lock_give(&h->lock);
 	creation_unbind(h->session, h->id); /* before the lock: it waits for the daemon, and nobody finds the heap any more */
 	POINT(UNBIND_SENT);
 	lock_take(&h->lock);
 	heap_stop_ahead(h);
-	unmap(h);
+	if (ended)
+		unmap(h);
 	atomic_store_explicit(&h->control, &heap_control_gone, memory_order_release);
 	s = take(h->session);
 	lock_give(&h->lock);
+	if (!ended)
+		return; /* a filter refuses the barrier: a thread that is late may still look, so all stays as it is */
 	session_unref(s);
 	heap_retire(h);
 }
@@ -297,11 +338,14 @@ static int call_status(struct session *s, struct frame *f)
 
 static void local_info(struct heap *h, struct wire_info *info)
 {
+	uint64_t at_hand;
+
 	lock_take(&h->lock);
+	at_hand = hand_bytes(&h->hand); /* others go on meanwhile: of one moment or another */
 	*info = (struct wire_info){
 		.size = h->size,
 		.usable = h->usable,
-		.used = h->stats->used,
+		.used = h->stats->used - min_u64(at_hand, h->stats->used),
 		.n_waiters = h->waitq.n,
 		.mode = h->mode,
 	};

@@ -2,34 +2,39 @@
  * heap.h: one heap that this process is bound to
  *
  * Model: an arena mapped here, the pages the daemon has granted us, a bucket allocator over those pages, and the queue of
- * our threads that wait. One lock (it inherits priority) guards allocator and queue. The control slot, which the
+ * our threads that wait. One lock (it inherits priority) guards allocator and queue. Free blocks at hand for each
+ * CPU (client/hand.h) keep the usual alloc and free away from that lock. The control slot, which the
  * daemon writes, tells whether the heap lives and whether other processes wait for pages.
  *
  * Invariants: what a waiter could be given it has been given (every free and every grant serves the queue before it
  * unlocks), so a newcomer may take what it finds. While others wait for pages (pressed), a page that becomes wholly
  * free leaves the allocator under the same lock and goes back to the daemon, which knows the order. Each of our waiters on
- * a named heap that lacks pages has a REFILL parked at the daemon.
+ * a named heap that lacks pages has a REFILL parked at the daemon. Nothing is at hand while a thread waits or the
+ * heap is pressed, nor when a request fails, or pages are looked for to be given back: every block is seen then.
  *
  * Heaps are type-stable: memory of a struct heap is reused for another heap, never freed, so a stale reader finds
  * a valid lock and then sees that the descriptor's serial has changed. A heap lives while it has descriptors.
  *
- * Hot paths: heap_alloc_try, and heap_free_unlock when nobody waits: one lock pair, the allocator's constant
- * bound, no system call. With waiters, a free adds a bounded attempt for each waiting thread.
+ * Hot paths: client/heap_fast.h; then heap_alloc_try, and heap_free_unlock when nobody waits: one lock pair, the
+ * allocator's constant bound and a batch of HAND_BATCH blocks, no system call. With waiters, a free adds a bounded
+ * attempt for each waiting thread. When the allocator has nothing and blocks are at hand, one system call for these.
  * Not here: descriptors (client/registry.h), the interface's rules for sizes and names (client/rt_heap.c).
  */
 #ifndef HEAPD_CLIENT_HEAP_H
 #define HEAPD_CLIENT_HEAP_H
 
 #include "client/bucket.h"
+#include "client/hand.h"
 #include "client/lock.h"
 #include "client/session.h"
 #include "client/waitq.h"
 
 struct heap {
-	struct lock lock;
+	struct hand hand;        /* first, with the next three: all that the hot paths read of a heap they find at a small offset */
 	_Atomic(const struct wire_control *) control; /* the daemon's word, or one of our own when it is gone */
 	uint8_t *base;
 	uint64_t usable;         /* bytes mapped */
+	struct lock lock __attribute__((__aligned__(64)));
 	struct bucket_heap bucket;
 	struct wire_stats *stats;
 	struct waitq waitq;
@@ -125,13 +130,11 @@ static inline void heap_unpin(struct heap *h)
 	atomic_fetch_sub_explicit(&h->n_pins, 1, memory_order_release);
 }
 
-/* The fast path. The lock is held and stays so. 0 and *offset; BUCKET_DRY; -EIDRM. */
-static inline int heap_alloc_try(struct heap *h, uint64_t size, uint64_t *offset)
-{
-	int r = heap_state(h);
-
-	return unlikely(r < 0) ? r : bucket_alloc(&h->bucket, size, offset);
-}
+/*
+ * What needs no wait. The lock is held and stays so. 0 and *offset; BUCKET_DRY: nothing is at hand any more either, and
+ * the gate stays shut; -EIDRM.
+ */
+int heap_alloc_try(struct heap *h, uint64_t size, uint64_t *offset);
 
 #define HEAP_NOWAIT 0ull /* a deadline that has always passed: do not wait, but ask the daemon */
 
@@ -143,6 +146,15 @@ int heap_alloc_slow_unlock(struct heap *h, uint64_t size, uint64_t deadline, uin
 
 /* Frees. The lock is held on entry and given on return. 0; -EINVAL, -EIDRM, -EAGAIN, -EACCES. */
 int heap_free_unlock(struct heap *h, uint64_t offset);
+
+/*
+ * A block that is nobody's and was not at hand goes back: one that was claimed, or taken, while the hand's `open` was as
+ * given. If the heap has ended meanwhile, it has gone with it. No lock is held.
+ */
+void heap_put(struct heap *h, uint64_t open, uint64_t offset);
+
+/* Nothing at hand any more, and the gate shut until the heap has been calm for a while. The lock is held. */
+void heap_gather(struct heap *h);
 
 /* Whether threads of this process wait in it, or are about to. The lock is held. */
 static inline bool heap_is_busy(const struct heap *h)

@@ -1,7 +1,8 @@
 /*
  * heap_alloc.c: blocks out of a heap and back, and the wait in between
  *
- * The fast paths are heap_alloc_try (heap.h) and the first lines of heap_free_own_unlock. The slow path of alloc is one: the thread
+ * Here begins what client/heap_fast.h leaves: with the lock. heap_alloc_try and the first lines of put_unlock serve the
+ * request or take the block, and move a batch between allocator and the array of this CPU. The slow path of alloc is one: the thread
  * enters the queue, asks the daemon if pages may be elsewhere, and sleeps; a free, a grant, a deletion or its own timeout
  * ends it. TM_NONBLOCK takes the same way with a request that the daemon answers within its recall bound.
  */
@@ -23,7 +24,7 @@ void heap_serve(struct heap *h, struct wakes *wakes)
 
 	for (; w; w = next) {
 		next = TAILQ_NEXT(w, link);
-		if (bucket_alloc(&h->bucket, w->size, &offset) != 0)
+		if (hand_alloc(&h->hand, w->size, &offset) != 0)
 			continue;
 		waitq_finish(&h->waitq, w, 0, offset, wakes);
 		served = true;
@@ -32,7 +33,43 @@ void heap_serve(struct heap *h, struct wakes *wakes)
 		waitq_publish(&h->waitq, h->stats);
 }
 
+/* ---- at hand ---- */
+
+void heap_gather(struct heap *h)
+{
+	(void)hand_shut(&h->hand);
+}
+
+/* A block went through the lock. The lock is held. */
+static void settle(struct heap *h)
+{
+	if (!hand_is_there(&h->hand) || hand_is_open(&h->hand))
+		return;
+	if (!TAILQ_EMPTY(&h->waitq.list) || heap_is_pressed(h))
+		hand_unsettle(&h->hand);
+	else
+		hand_settle(&h->hand);
+}
+
 /* ---- alloc ---- */
+
+int heap_alloc_try(struct heap *h, uint64_t size, uint64_t *offset)
+{
+	int r = heap_state(h);
+
+	if (unlikely(r < 0))
+		return r;
+	r = hand_alloc(&h->hand, size, offset);
+	if (unlikely(r == BUCKET_DRY) && bucket_cost(&h->bucket, size) <= h->usable) {
+		heap_gather(h);
+		r = hand_alloc(&h->hand, size, offset);
+	}
+	if (r == 0) {
+		settle(h);
+		hand_refill(&h->hand, size);
+	}
+	return r;
+}
 
 /* Sleeps until w is finished, by others or by its own giving up. No lock is held. */
 static void wait_for(struct heap *h, struct waiter *w, uint64_t deadline)
@@ -127,14 +164,16 @@ static void free_slow(struct heap *h, bool give)
 	wakes_flush(&wakes);
 }
 
-int heap_free_own_unlock(struct heap *h, uint64_t offset)
+/* A block that is nobody's. spills: the array of this CPU was full. The lock is held, and given. 0; -EINVAL: no block. */
+static int put_unlock(struct heap *h, uint64_t offset, bool spills)
 {
-	bool pages_free = false;
+	bool spilt = spills && hand_spill(&h->hand, offset), pages_free = false;
 	int r = bucket_free(&h->bucket, offset, &pages_free);
 
 	if (likely(r == 0)) {
-		bool give = pages_free && unlikely(heap_is_pressed(h));
+		bool give = (pages_free || spilt) && unlikely(heap_is_pressed(h));
 
+		settle(h);
 		if (unlikely(give || !TAILQ_EMPTY(&h->waitq.list))) {
 			free_slow(h, give);
 			return 0;
@@ -142,6 +181,29 @@ int heap_free_own_unlock(struct heap *h, uint64_t offset)
 	}
 	lock_give(&h->lock);
 	return r;
+}
+
+void heap_put(struct heap *h, uint64_t open, uint64_t offset)
+{
+	int r;
+
+	lock_take_soon(&h->lock);
+	if (h->hand.open != open || !hand_is_there(&h->hand)) {
+		lock_give(&h->lock); /* unbound meanwhile */
+		return;
+	}
+	r = put_unlock(h, offset, true);
+	assert(r == 0 && "it was in use");
+	(void)r;
+}
+
+int heap_free_own_unlock(struct heap *h, uint64_t offset)
+{
+	if (likely(hand_claim(&h->hand, offset)))
+		return put_unlock(h, offset, false);
+	h->stats->bad_frees++;
+	lock_give(&h->lock);
+	return -EINVAL;
 }
 
 /* It is no block of ours: perhaps another process's. No lock is held; the heap is pinned. */
@@ -168,7 +230,7 @@ int heap_free_unlock(struct heap *h, uint64_t offset)
 		return r;
 	}
 	c = atomic_load_explicit(&h->control, memory_order_acquire);
-	if (unlikely(bucket_size(&h->bucket, offset) == 0 && h->named && atomic_load(&c->n_bound) > 1)) {
+	if (unlikely(bucket_size(&h->bucket, offset) == 0 && h->named && atomic_load(&c->n_bound) > 1)) { /* not even at hand */
 		heap_pin(h);
 		lock_give(&h->lock);
 		r = free_foreign(h, offset);

@@ -99,6 +99,7 @@ void heap_give_back(struct heap *h)
 	uint32_t max = UINT32_MAX;
 	struct frame f, none;
 
+	heap_gather(h);
 	(void)heap_take_runs(h, &f, 0, 0, &max);
 	body = FRAME_BODY(&f, struct wire_return);
 	if (body->n_runs == 0)
@@ -148,6 +149,7 @@ static void answer_recall(struct session *s, const struct wire_recall *recall)
 		(void)return_init(&f, recall->heap, recall->seq);
 		h = heap_find_locked(s, recall->heap);
 		if (h && h->writable && !heap_is_segment(h)) {
+			heap_gather(h);
 			if (first && !recall->urgent)
 				max = (uint32_t)min_u64(recall->want, bucket_free_hw(&h->bucket) / 2);
 			if (first && recall->urgent)
@@ -183,8 +185,10 @@ void heap_insert_runs(struct heap *h, const struct wire_run *runs, uint32_t n, s
 	for (uint32_t i = 0; i < n; i++) {
 		int r = 0;
 
-		if (!h->metadata_backed)
+		if (!h->metadata_backed) {
 			bucket_touch(&h->bucket, runs[i].first, runs[i].n, touch, &r);
+			hand_touch(&h->hand, runs[i].first, runs[i].n, touch, &r);
+		}
 		if (r == 0)
 			r = bucket_insert(&h->bucket, runs[i].first, runs[i].n);
 		if (r == 0) {
@@ -457,6 +461,9 @@ static bool ask_ahead(struct heap *h, uint64_t now, struct frame *f)
 	struct wire_refill *body;
 
 	if (heap_state(h) < 0 || !is_low(h, n_bound, now))
+		return false;
+	heap_gather(h); /* what is at hand may make whole pages */
+	if (!is_low(h, n_bound, now))
 		return false;
 	h->ahead_after_ns = now + AHEAD_PAUSE_NS;
 	body = frame_init(f, OP_REFILL, 0, 0, sizeof(*body));

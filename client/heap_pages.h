@@ -32,7 +32,7 @@ void heap_give_back(struct heap *h);
 /* An empty RETURN frame. */
 struct wire_return *return_init(struct frame *f, uint64_t heap, uint32_t seq);
 
-/* Frees a block of ours, serves waiters, gives pages to the daemon if others wait. The lock is held, and given. 0 or -EINVAL. */
+/* Frees a block of ours, that somebody has, serves waiters, gives pages to the daemon if others wait. The lock is held, and given. 0 or -EINVAL. */
 int heap_free_own_unlock(struct heap *h, uint64_t offset);
 
 /*

@@ -32,6 +32,23 @@ static inline void lock_take(struct lock *l)
 	(void)r;
 }
 
+/*
+ * The same, for who finds it held but seldom and then for a moment: looks LOCK_LOOKS times before it enters the kernel. It is
+ * no spin lock: a holder that does not run is waited for in the kernel, with our priority.
+ */
+#define LOCK_LOOKS 40
+static inline void lock_take_soon(struct lock *l)
+{
+	for (int i = 0; i < LOCK_LOOKS; i++) {
+		if (pthread_mutex_trylock(&l->mutex) == 0)
+			return;
+#if defined(__x86_64__)
+		__builtin_ia32_pause();
+#endif
+	}
+	lock_take(l);
+}
+
 static inline void lock_give(struct lock *l)
 {
 	int r = pthread_mutex_unlock(&l->mutex);

@@ -21,6 +21,10 @@
 	X(ALLOC_CANCEL)   /* woken with its REFILL still parked */ \
 	X(GRANT_CAME)     /* pages ours at the daemon, unknown to the allocator */ \
 	X(GRANT_SERVED)   /* handed to a waiter, not woken */ \
+	X(HAND_REFILLS)   /* a block for an array out of the allocator */ \
+	X(HAND_SPILLS)    /* the other way */ \
+	X(HAND_SHUTS)     /* the gate is stored, sequences may still run */ \
+	X(HAND_DRAINS)    /* none runs, blocks are in arrays */ \
 	X(FREE_SERVED)    /* the same, by a free */ \
 	X(BACK_TAKEN)     /* pages out of the allocator, not given back */ \
 	X(BACK_SENT) \

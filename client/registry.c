@@ -1,5 +1,5 @@
 /*
- * registry.c: see registry.h. The list of free entries and the serials are under the table's lock.
+ * registry.c: see registry.h. The list of free entries is under the table's lock.
  */
 #include "client/registry.h"
 
@@ -7,7 +7,6 @@ struct descriptor registry_table_[MAX_DESCRIPTORS];
 
 static uint32_t first_free; /* + 1 */
 static uint32_t n_used;     /* entries below this have been used once */
-static uint64_t last_serial;
 
 void registry_init(void)
 {
@@ -23,6 +22,7 @@ void registry_forget(void)
 int registry_add(struct heap *h, RT_HEAP *d)
 {
 	struct descriptor *e;
+	uint64_t serial;
 
 	if (first_free) {
 		e = &registry_table_[first_free - 1];
@@ -32,14 +32,17 @@ int registry_add(struct heap *h, RT_HEAP *d)
 	} else {
 		return -ENOMEM;
 	}
+	lock_take(&h->lock);
+	serial = hand_serial(&h->hand);
+	lock_give(&h->lock);
 	atomic_store_explicit(&e->epoch, epoch_now(), memory_order_relaxed);
 	atomic_store_explicit(&e->heap, h, memory_order_relaxed);
-	atomic_store_explicit(&e->serial, ++last_serial, memory_order_release);
+	atomic_store_explicit(&e->serial, serial, memory_order_release);
 	h->n_descriptors++;
 	*d = (RT_HEAP){
 		.magic_ = RT_HEAP_MAGIC,
 		.index_ = (uint32_t)(e - registry_table_),
-		.serial_ = last_serial,
+		.serial_ = serial,
 	};
 	return 0;
 }

@@ -1,8 +1,8 @@
 /*
  * registry.h: descriptors: from an RT_HEAP to its heap, safely
  *
- * Model: a table of entries that never moves. An RT_HEAP holds an index and a serial; serials are never used twice in a
- * process and its descendants. An entry is valid for a descriptor if the serials agree and the entry was
+ * Model: a table of entries that never moves. An RT_HEAP holds an index and a serial; serials (client/hand.h makes them) are
+ * never used twice in a process and its descendants, and tell which binding to a heap they are of. An entry is valid for a descriptor if the serials agree and the entry was
  * made in this epoch (client/epoch.h). Reading an entry takes no lock: its heap's memory is type-stable, so the heap's
  * lock can be taken, and then the serial is looked at again.
  *
@@ -67,7 +67,7 @@ static inline int registry_lock(const RT_HEAP *d, struct heap **out)
 	if (unlikely(r < 0))
 		return r;
 	h = atomic_load_explicit(&e->heap, memory_order_relaxed);
-	lock_take(&h->lock);
+	lock_take_soon(&h->lock);
 	if (unlikely(atomic_load_explicit(&e->serial, memory_order_relaxed) != d->serial_)) {
 		lock_give(&h->lock);
 		return -EINVAL;

@@ -8,12 +8,14 @@
 
 #include "client/cancel.h"
 #include "client/creation.h"
+#include "client/heap_fast.h"
 #include "client/process.h"
 #include "client/registry.h"
 #include "client/point.h"
 #include "proto/codec.h"
 
 #define EXPORT __attribute__((visibility("default")))
+#define noinline __attribute__((noinline))
 
 _Static_assert(H_PRIO == WIRE_MODE_PRIO && H_DMA == WIRE_MODE_DMA && H_MAPPABLE == WIRE_MODE_MAPPABLE &&
 	       H_SINGLE == WIRE_MODE_SINGLE && H_NONCACHED == WIRE_MODE_NONCACHED, "modes travel as they are");
@@ -267,6 +269,8 @@ EXPORT int rt_heap_unbind(RT_HEAP *heap)
 
 /* ---- blocks ---- */
 
+__thread uint64_t heap_fast_last_ __attribute__((tls_model("initial-exec")));
+
 /* The lock is held, and given. */
 static int alloc_unlock(struct heap *h, size_t size, const struct timespec *abs, RTIME timeout, uint64_t *offset)
 {
@@ -313,9 +317,31 @@ static int alloc(RT_HEAP *heap, size_t size, const struct timespec *abs, RTIME t
 	return r;
 }
 
-EXPORT int rt_heap_alloc(RT_HEAP *heap, size_t size, RTIME timeout, void **blockp)
+/* The long way, in functions of their own: the short one needs no register saved. */
+static noinline int alloc_long(RT_HEAP *heap, size_t size, RTIME timeout, void **blockp)
 {
 	return alloc(heap, size, NULL, timeout, blockp);
+}
+
+static noinline int alloc_again(RT_HEAP *heap, size_t size, RTIME timeout, void **blockp, struct heap *h, uint64_t held)
+{
+	heap_put(h, heap->serial_ >> HAND_SERIAL_BITS, held << HAND_UNIT_SHIFT);
+	return alloc(heap, size, NULL, timeout, blockp);
+}
+
+EXPORT int rt_heap_alloc(RT_HEAP *heap, size_t size, RTIME timeout, void **blockp)
+{
+	enum fast fast;
+	struct heap *h;
+	uint64_t held;
+
+	if (unlikely(!blockp))
+		return -EINVAL;
+	fast = heap_fast_alloc(heap, size, blockp, &h, &held);
+	if (likely(fast == FAST_DONE))
+		return 0;
+	return fast == FAST_NO ? alloc_long(heap, size, timeout, blockp)
+			       : alloc_again(heap, size, timeout, blockp, h, held);
 }
 
 EXPORT int rt_heap_alloc_until(RT_HEAP *heap, size_t size, const struct timespec *abs_monotonic, void **blockp)
@@ -328,7 +354,13 @@ EXPORT int rt_heap_alloc_until(RT_HEAP *heap, size_t size, const struct timespec
 	return alloc(heap, size, abs_monotonic, TM_INFINITE, blockp);
 }
 
-EXPORT int rt_heap_free(RT_HEAP *heap, void *block)
+static noinline int free_held(const RT_HEAP *heap, struct heap *h, uint64_t held)
+{
+	heap_put(h, heap->serial_ >> HAND_SERIAL_BITS, held << HAND_UNIT_SHIFT);
+	return 0;
+}
+
+static noinline int free_long(RT_HEAP *heap, void *block)
 {
 	uint64_t offset;
 	struct heap *h;
@@ -346,6 +378,18 @@ EXPORT int rt_heap_free(RT_HEAP *heap, void *block)
 	}
 	lock_give(&h->lock);
 	return r;
+}
+
+EXPORT int rt_heap_free(RT_HEAP *heap, void *block)
+{
+	enum fast fast;
+	struct heap *h;
+	uint64_t held;
+
+	fast = heap_fast_free(heap, block, &h, &held);
+	if (likely(fast == FAST_DONE))
+		return 0;
+	return fast == FAST_NO ? free_long(heap, block) : free_held(heap, h, held);
 }
 
 /* ---- addresses ---- */

@@ -325,7 +325,7 @@ static void audit_heap(struct heap *h, void *ctx)
 	lock_take(&h->lock);
 	if (h->named && strcmp(h->name, "pool") == 0)
 		pool = h;
-	must(!h->bucket.stats || bucket_check(&h->bucket) == 0, "the audit of a heap");
+	must(!h->bucket.stats || hand_check(&h->hand) == 0, "the audit of a heap");
 	must(waitq_check(&h->waitq) == 0 && h->waitq.n == 0, "the audit of a queue");
 	lock_give(&h->lock);
 }

@@ -136,6 +136,27 @@ static void free_held(struct worker *w)
 	}
 }
 
+/* A heap of its own: blocks at hand, too many of them, and then all of it is needed. */
+static void work_alone(void)
+{
+	static void *block[128];
+	RT_HEAP h;
+	void *p;
+	int r = 0;
+
+	sane(rt_heap_create(&h, NULL, 256 * 1024, H_FIFO), "create alone");
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < ARRAY_SIZE(block); i++)
+			sane(rt_heap_alloc(&h, 64, TM_NONBLOCK, &block[i]), "alloc alone");
+		for (size_t i = 0; i < ARRAY_SIZE(block); i++)
+			sane(rt_heap_free(&h, block[i]), "free alone");
+	}
+	while (r == 0)
+		r = rt_heap_alloc(&h, 4096, TM_NONBLOCK, &p);
+	sane(r, "the last one alone");
+	sane(rt_heap_unbind(&h), "unbind alone");
+}
+
 /* Heaps come and go, binds wait in vain. */
 static void *life_main(void *arg)
 {
@@ -145,6 +166,7 @@ static void *life_main(void *arg)
 	(void)arg;
 	while (!atomic_load(&stage->stop)) {
 		sane(rt_heap_bind_timed(&h, "never", 1000000), "bind to nothing");
+		work_alone();
 		r = rt_heap_create(&h, "brief", 8192, H_FIFO);
 		if (r == -EEXIST) /* an earlier victim's: a named heap outlives its creator */
 			r = rt_heap_bind(&h, "brief");

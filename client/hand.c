@@ -1,0 +1,276 @@
+/*
+ * hand.c: see hand.h
+ *
+ * The array of this CPU is worked by sequences under the lock too: a thread that is moved to
+ * another CPU in a batch goes on there, and all that it does stays true.
+ */
+#include "client/hand.h"
+
+#include "client/point.h"
+
+static uint64_t bytes_of(uint32_t kind)
+{
+	return UINT64_C(1) << (BUCKET_MIN_SHIFT + kind);
+}
+
+static uint32_t n_cpus(const struct hand *hand)
+{
+	return atomic_load_explicit(&hand->arrays.n_cpus, memory_order_relaxed);
+}
+
+static uint32_t max_of(const struct hand *hand, uint32_t kind)
+{
+	return atomic_load_explicit(&hand->max[kind], memory_order_relaxed);
+}
+
+/* How many go at once: so that an array that was full or empty is half full afterwards. */
+static uint32_t batch_of(const struct hand *hand, uint32_t kind)
+{
+	return (uint32_t)min_u64((max_of(hand, kind) + 1) / 2, HAND_BATCH);
+}
+
+uint32_t hand_cpus(uint64_t usable)
+{
+	uint32_t n;
+
+	if (usable < HAND_HEAP_MIN || usable >> HAND_UNIT_SHIFT > (uint64_t)UINT32_MAX + 1)
+		return 0; /* too small for one CPU, or numbers are too small for it */
+	n = rseq_cpus();
+	return usable / HAND_HEAP_MIN >= n ? n : 0;
+}
+
+static void renew(struct hand *hand)
+{
+	static _Atomic uint64_t last; /* a child goes on counting where its parent was */
+
+	hand->open = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+	hand->last_serial = hand->open << HAND_SERIAL_BITS;
+}
+
+uint64_t hand_serial(struct hand *hand)
+{
+	/* once in 2^24 descriptors of one heap: the older ones go through the lock from now on */
+	if (!(~hand->last_serial & ((UINT64_C(1) << HAND_SERIAL_BITS) - 1))) {
+		(void)hand_shut(hand);
+		renew(hand);
+	}
+	return ++hand->last_serial;
+}
+
+void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, const struct hand_layout *layout)
+{
+	uint32_t n = layout ? layout->n_cpus : 0;
+	uint64_t share;
+
+	assert(!hand_is_open(hand) && "it was ended, or never begun");
+	hand->bucket = bucket;
+	hand->calm = HAND_CALM;
+	hand->lost = false;
+	hand->n_marks = n ? hand_marks_size(usable) : 0;
+	atomic_store_explicit(&hand->arrays.heads, n ? layout->heads : NULL, memory_order_relaxed);
+	atomic_store_explicit(&hand->arrays.slots, n ? layout->slots : NULL, memory_order_relaxed);
+	atomic_store_explicit(&hand->arrays.n_kinds, BUCKET_COUNT, memory_order_relaxed);
+	atomic_store_explicit(&hand->arrays.n_cpus, n, memory_order_relaxed);
+	atomic_store_explicit(&hand->marks, n ? layout->marks : NULL, memory_order_relaxed);
+	share = n ? usable / HAND_SHARE / n / BUCKET_COUNT : 0;
+	for (uint32_t kind = 0; kind < BUCKET_COUNT; kind++) {
+		uint64_t max = min_u64(min_u64(share, HAND_KIND_MAX) / bytes_of(kind), RSEQ_SLOTS);
+
+		if (n && bytes_of(kind) > UINT64_C(1) << bucket->page_shift)
+			max = 0; /* whole pages, no bucket */
+		atomic_store_explicit(&hand->max[kind], (uint32_t)max, memory_order_relaxed);
+	}
+	renew(hand);
+	if (bucket)
+		bucket->stats->n_cpus = n;
+}
+
+/* ---- marks ---- */
+
+static uint8_t *mark_at(const struct hand *hand, uint64_t offset)
+{
+	return &atomic_load_explicit(&hand->marks, memory_order_relaxed)[offset >> HAND_UNIT_SHIFT];
+}
+
+static bool has_mark_at(const struct hand *hand, uint64_t offset)
+{
+	return !(offset & (bytes_of(0) - 1)) && offset >> HAND_UNIT_SHIFT < hand->n_marks;
+}
+
+/* What the mark of a block of that size is. */
+static uint8_t mark_of(const struct hand *hand, uint64_t size)
+{
+	return size > UINT64_C(1) << hand->bucket->page_shift ? HAND_LARGE : (uint8_t)HAND_MARK(bucket_for(size));
+}
+
+void hand_touch(const struct hand *hand, uint32_t first_hw, uint32_t n_hw,
+		void (*touch)(void *ctx, void *addr, size_t bytes), void *ctx)
+{
+	uint64_t per_page = HW_PAGE_SIZE >> HAND_UNIT_SHIFT, first = first_hw * per_page, n = n_hw * per_page;
+
+	if (n && first < hand->n_marks && n <= hand->n_marks - first)
+		touch(ctx, mark_at(hand, first << HAND_UNIT_SHIFT), n);
+}
+
+int hand_alloc(struct hand *hand, uint64_t size, uint64_t *offset)
+{
+	int r = bucket_alloc(hand->bucket, size, offset);
+
+	if (r == 0 && hand->n_marks) /* nobody else knows of the block: no sequence believes its byte */
+		__atomic_store_n(mark_at(hand, *offset), mark_of(hand, size), __ATOMIC_RELAXED);
+	return r;
+}
+
+bool hand_is_out(const struct hand *hand, uint64_t offset)
+{
+	if (!hand->n_marks)
+		return true;
+	return has_mark_at(hand, offset) && __atomic_load_n(mark_at(hand, offset), __ATOMIC_RELAXED);
+}
+
+bool hand_claim(struct hand *hand, uint64_t offset)
+{
+	if (!hand->n_marks)
+		return true;
+	return has_mark_at(hand, offset) && __atomic_exchange_n(mark_at(hand, offset), 0, __ATOMIC_ACQ_REL);
+}
+
+/* ---- batches ---- */
+
+void hand_refill(struct hand *hand, uint64_t size)
+{
+	uint64_t offset, open = atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed);
+	uint32_t kind, max;
+
+	if (!open || size - 1 >= HW_PAGE_SIZE)
+		return;
+	kind = bucket_for(size);
+	max = max_of(hand, kind);
+	for (uint32_t n = max ? batch_of(hand, kind) : 0; n > 0; n--) {
+		if (bucket_alloc(hand->bucket, bytes_of(kind), &offset) != 0)
+			return;
+		POINT(HAND_REFILLS);
+		if (rseq_give(&hand->arrays, kind, open, max, (uint32_t)(offset >> HAND_UNIT_SHIFT)))
+			continue;
+		(void)bucket_free(hand->bucket, offset, NULL);
+		return;
+	}
+}
+
+bool hand_spill(struct hand *hand, uint64_t offset)
+{
+	uint64_t size = bucket_size(hand->bucket, offset);
+	uint64_t open = atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed);
+	bool any = false, pages_free;
+	uint32_t kind, number;
+
+	if (!open || size - 1 >= HW_PAGE_SIZE)
+		return false;
+	kind = bucket_for(size);
+	for (uint32_t n = batch_of(hand, kind); n > 0; n--) {
+		if (!rseq_take(&hand->arrays, kind, open, &number))
+			break;
+		POINT(HAND_SPILLS);
+		(void)bucket_free(hand->bucket, (uint64_t)number << HAND_UNIT_SHIFT, &pages_free);
+		any |= pages_free;
+	}
+	return any;
+}
+
+/* ---- the gate ---- */
+
+static void hand_open(struct hand *hand)
+{
+	atomic_store_explicit(&hand->arrays.gate, hand->open, memory_order_release);
+}
+
+/* No sequence runs: the arrays are ours. */
+static bool drain(struct hand *hand)
+{
+	bool any = false;
+
+	POINT(HAND_DRAINS);
+	for (uint32_t cpu = 0; cpu < n_cpus(hand); cpu++)
+		for (uint32_t kind = 0; kind < BUCKET_COUNT; kind++) {
+			_Atomic uint64_t *head = rseq_head(&hand->arrays, cpu, kind);
+			const uint32_t *slots = rseq_slots(&hand->arrays, cpu, kind);
+			uint64_t was = atomic_load_explicit(head, memory_order_relaxed);
+
+			for (uint32_t n = RSEQ_COUNT(was); n > 0; n--, was += RSEQ_TAKEN) {
+				int r = bucket_free(hand->bucket, (uint64_t)slots[n - 1] << HAND_UNIT_SHIFT, NULL);
+
+				assert(r == 0 && "what is at hand is in use there");
+				(void)r;
+				any = true;
+			}
+			atomic_store_explicit(head, was, memory_order_relaxed);
+		}
+	return any;
+}
+
+bool hand_shut(struct hand *hand)
+{
+	hand->calm = 0;
+	if (!hand_is_open(hand) && !hand->lost)
+		return false;
+	atomic_store(&hand->arrays.gate, 0);
+	POINT(HAND_SHUTS);
+	hand->lost = rseq_barrier() < 0;
+	return hand->lost ? false : drain(hand);
+}
+
+bool hand_end(struct hand *hand)
+{
+	if (!hand_is_there(hand))
+		return true;
+	(void)hand_shut(hand);
+	if (hand->lost)
+		return false;
+	atomic_store_explicit(&hand->arrays.n_cpus, 0, memory_order_relaxed);
+	hand->n_marks = 0;
+	return true;
+}
+
+void hand_settle(struct hand *hand)
+{
+	if (hand_is_open(hand) || hand->lost || !hand_is_there(hand))
+		return;
+	if (++hand->calm >= HAND_CALM)
+		hand_open(hand);
+}
+
+uint64_t hand_bytes(const struct hand *hand)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t cpu = 0; cpu < n_cpus(hand); cpu++)
+		for (uint32_t kind = 0; kind < BUCKET_COUNT; kind++) {
+			uint64_t head = atomic_load_explicit(rseq_head(&hand->arrays, cpu, kind), memory_order_relaxed);
+
+			bytes += RSEQ_COUNT(head) * bytes_of(kind);
+		}
+	return bytes;
+}
+
+/* ---- audit ---- */
+
+int hand_check(struct hand *hand)
+{
+	uint64_t marked = 0;
+
+	(void)hand_shut(hand);
+	if (hand->lost || hand_bytes(hand))
+		return -EUCLEAN;
+	for (uint64_t i = 0; i < hand->n_marks; i++) {
+		uint64_t offset = i << HAND_UNIT_SHIFT;
+		uint8_t mark = *mark_at(hand, offset);
+		uint64_t size = mark ? bucket_size(hand->bucket, offset) : 0;
+
+		if (mark && (!size || mark != mark_of(hand, size)))
+			return -EUCLEAN; /* nobody has it, or not a block of that kind */
+		marked += size;
+	}
+	if (hand->n_marks && hand->bucket->stats->used != marked)
+		return -EUCLEAN; /* blocks that neither anybody has nor anybody can get */
+	return bucket_check(hand->bucket);
+}

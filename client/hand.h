@@ -1,0 +1,150 @@
+/*
+ * hand.h: free blocks of one heap at hand, for each CPU
+ *
+ * Model: for each CPU and each bucket an array of free blocks (client/rseq.h), as numbers: offset / 16. A
+ * request is served from the array of its CPU, a freed block goes there, and neither takes a lock. To the
+ * bucket allocator blocks in an array are in use. For each 16 bytes of the heap there is one byte, the mark:
+ * at the start of a block that somebody has it tells the block's bucket, elsewhere it is 0. So a free needs
+ * nothing else to know what it is given, and a block that is free already is seen to be.
+ *
+ * The gate: open, everybody takes and gives as said. Whoever must see every block has it shut, under the
+ * heap's lock: the gate is stored 0, rseq_barrier() ends what is under way, and all arrays are emptied into the bucket
+ * allocator (hand_shut). It is shut before a request fails or waits, and stays so while anyone waits, here or elsewhere
+ * (client/heap_alloc.c); while it is shut everything goes through the lock. The bucket allocator's bitmap
+ * remains the record of what is free.
+ *
+ * A block on its way is in one thread's hands, as before a free and after an alloc: out of the array and not
+ * marked yet, or claimed and not in the array yet. Batches go one block at a time, under the heap's lock, which
+ * inherits priority: who must see them waits for their thread, and that one runs.
+ *
+ * Invariants: while the gate is shut and `lost` is not set, all arrays are empty. Each block in use by the bucket
+ * allocator is marked, in exactly one array, or in one thread's hands; what is marked is in use. The gate is
+ * open only with a number that no other heap of this process and no earlier one has (`open`): who brings an old one finds it
+ * shut.
+ * hand_check() proves them.
+ *
+ * Bounds: take and give by sequences: constant. hand_refill and hand_spill: HAND_BATCH blocks. hand_shut: one
+ * barrier, and bucket_free() for each block at hand: at most CPUs x buckets x RSEQ_SLOTS, and an eighth of the heap.
+ * Not here: the lock (client/heap.h), the sequences (client/rseq.h, client/rseq_mark.h), who waits.
+ */
+#ifndef HEAPD_CLIENT_HAND_H
+#define HEAPD_CLIENT_HAND_H
+
+#include "client/bucket.h"
+#include "client/rseq_mark.h"
+
+#define HAND_UNIT_SHIFT BUCKET_MIN_SHIFT
+#define HAND_KIND_MAX (64u * 1024)      /* bytes of one size that one CPU has at hand at most */
+#define HAND_SHARE 8u                   /* of the heap: all CPUs and sizes together have an eighth at most */
+#define HAND_HEAP_MIN (32ull * 1024)    /* bytes a CPU that a heap must have to have any: slots are 4.5 KiB a CPU */
+#define HAND_BATCH 32u                  /* blocks, between an array and the bucket allocator */
+#define HAND_CALM 64u                   /* blocks through the lock, none of them in vain, before the gate opens again */
+
+/* The mark of a block: its bucket's, or that of a kind that never has an array, for a block of whole pages. */
+#define HAND_MARK(bucket) ((bucket) + RSEQ_MARK_MIN)
+#define HAND_LARGE HAND_MARK(BUCKET_COUNT)
+_Static_assert(BUCKET_COUNT < WIRE_HEADS_KINDS, "a bucket is a kind");
+
+/* A descriptor's serial: `open`, and below it so many bits that count. */
+#define HAND_SERIAL_BITS 24
+
+struct hand {
+	struct rseq_arrays arrays; /* n_cpus 0: no blocks at hand, and no marks */
+	_Atomic(uint8_t *) marks;
+	_Atomic uint64_t n_marks;
+	uint64_t open;             /* what the gate is when it is open: above HAND_SERIAL_BITS all of its descriptors have it */
+	_Atomic uint32_t max[BUCKET_COUNT + 1]; /* blocks in an array; 0: none */
+
+	/* under the heap's lock */
+	uint64_t last_serial;      /* of a descriptor */
+	struct bucket_heap *bucket;
+	uint32_t calm;
+	bool lost;                 /* it was to be shut, and the kernel refused the barrier: some may still run */
+};
+
+/* What hand_begin needs besides. All the caller's, valid until hand_end. */
+struct hand_layout {
+	struct wire_heads *heads; /* n_cpus of them, empty */
+	uint32_t *slots;          /* rseq_slots_size(n_cpus, BUCKET_COUNT) bytes */
+	uint8_t *marks;           /* hand_marks_size() bytes, zeroed */
+	uint32_t n_cpus;
+};
+
+/* For how many CPUs a heap of so many bytes should have arrays. 0: none. May enter the kernel (rseq_cpus). */
+uint32_t hand_cpus(uint64_t usable);
+
+/* Bytes of marks. */
+static inline size_t hand_marks_size(uint64_t usable)
+{
+	return (size_t)(usable >> HAND_UNIT_SHIFT);
+}
+
+/*
+ * For a heap of usable bytes that bucket serves; layout NULL: without blocks at hand. It is shut. The lock is held,
+ * and nobody has the descriptor yet.
+ */
+void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, const struct hand_layout *layout);
+
+/*
+ * Nothing is at hand any more, and no sequence touches what the layout had: it may be unmapped. False: the kernel
+ * refuses the barrier, so it must stay. The lock is held.
+ */
+bool hand_end(struct hand *hand);
+
+/* A serial that no descriptor of this process has had, nor of those before it. The lock is held. */
+uint64_t hand_serial(struct hand *hand);
+
+/* Whether the heap has arrays at all. */
+static inline bool hand_is_there(const struct hand *hand)
+{
+	return atomic_load_explicit(&hand->arrays.n_cpus, memory_order_relaxed) > 0;
+}
+
+static inline bool hand_is_open(const struct hand *hand)
+{
+	return atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed) != 0;
+}
+
+/* As bucket_touch: the marks of hardware pages [first, first+n). What is not in the heap: no call. */
+void hand_touch(const struct hand *hand, uint32_t first_hw, uint32_t n_hw,
+		void (*touch)(void *ctx, void *addr, size_t bytes), void *ctx);
+
+/* ---- under the lock ---- */
+
+/* bucket_alloc(), marked. 0 and *offset; BUCKET_DRY. What is at hand is not looked at. */
+int hand_alloc(struct hand *hand, uint64_t size, uint64_t *offset);
+
+/* Whether a block that somebody has starts at offset. True for all where there are no marks: the bucket allocator knows. */
+bool hand_is_out(const struct hand *hand, uint64_t offset);
+
+/* Claims it for the caller, who frees it. False: it was not out. */
+bool hand_claim(struct hand *hand, uint64_t offset);
+
+/* Blocks like those of size into the array of this CPU, at most half of what it may have. Does nothing while it is shut. */
+void hand_refill(struct hand *hand, uint64_t size);
+
+/*
+ * The block at offset was for an array that was full: some of that array go back to the bucket allocator. Whether
+ * a whole hardware page may have become free. Does nothing while it is shut.
+ */
+bool hand_spill(struct hand *hand, uint64_t offset);
+
+/* Shut, and nothing at hand. Whether anything was. */
+bool hand_shut(struct hand *hand);
+
+/* A block went through the lock, and nothing else stands against opening: after HAND_CALM of these it is. */
+void hand_settle(struct hand *hand);
+
+/* Somebody looked in vain: it stays shut for a while. */
+static inline void hand_unsettle(struct hand *hand)
+{
+	hand->calm = 0;
+}
+
+/* Bytes at hand: of one moment only while it is shut (then 0, unless it is lost). */
+uint64_t hand_bytes(const struct hand *hand);
+
+/* 0, or -EUCLEAN. Walks everything, and shuts it: for tests and audits, while no thread is inside an alloc or free. */
+int hand_check(struct hand *hand);
+
+#endif

@@ -1,0 +1,421 @@
+/*
+ * test_hand.c: blocks at hand, in random steps of three CPUs that are simulated, beside a model
+ *
+ * The sequences are functions of this test (TEST_RSEQ), of whatever CPU it is just on. What a thread
+ * does in several of them is done in several steps, with others in between: a block may be out of its
+ * array and not marked yet, or claimed and not in an array yet, when somebody shuts the gate. The
+ * model knows of each block who has it; figures, marks and the audit are compared all the time.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "client/hand.h"
+#include "pure.h"
+
+#define CPUS 3
+#define BLOCKS_MAX 4096
+#define HELD_MAX 4
+
+/* A block that the model knows. */
+struct known {
+	uint64_t offset, size; /* bytes it takes */
+};
+
+static struct {
+	struct bucket_heap bucket;
+	struct hand hand;
+	struct wire_stats stats;
+	struct wire_heads heads[CPUS];
+	uint32_t slots[CPUS * BUCKET_COUNT * RSEQ_SLOTS];
+	uint64_t usable;
+	void *storage;
+	uint8_t *marks;
+	struct known out[BLOCKS_MAX]; /* somebody has them, marked */
+	uint32_t n_out;
+	struct known held[HELD_MAX];  /* in a thread's hands, not marked */
+	uint32_t n_held;
+	struct rng rng;
+} m;
+
+/* ---- the machine ---- */
+
+static uint32_t cpu;
+static bool barrier_fails;
+static unsigned barriers, full, empty, refills;
+
+uint32_t rseq_cpus(void)
+{
+	return CPUS;
+}
+
+int rseq_barrier(void)
+{
+	barriers++;
+	return barrier_fails ? -EPERM : 0;
+}
+
+bool rseq_take(struct rseq_arrays *a, uint32_t kind, uint64_t open, uint32_t *number)
+{
+	uint64_t head = atomic_load(rseq_head(a, cpu, kind));
+
+	if (atomic_load(&a->gate) != open || RSEQ_COUNT(head) == 0)
+		return false;
+	*number = rseq_slots(a, cpu, kind)[RSEQ_COUNT(head) - 1];
+	atomic_store(rseq_head(a, cpu, kind), head + RSEQ_TAKEN);
+	return true;
+}
+
+bool rseq_give(struct rseq_arrays *a, uint32_t kind, uint64_t open, uint32_t max, uint32_t number)
+{
+	uint64_t head = atomic_load(rseq_head(a, cpu, kind));
+
+	must(max <= RSEQ_SLOTS);
+	if (atomic_load(&a->gate) != open || RSEQ_COUNT(head) >= max)
+		return false;
+	rseq_slots(a, cpu, kind)[RSEQ_COUNT(head)] = number;
+	atomic_store(rseq_head(a, cpu, kind), head + RSEQ_GIVEN);
+	return true;
+}
+
+/* ---- the model ---- */
+
+static void set_up(uint32_t n_hw)
+{
+	uint64_t usable = n_hw * HW_PAGE_SIZE;
+	uint32_t shift = bucket_page_shift(usable);
+	struct hand_layout layout;
+
+	free(m.storage);
+	free(m.marks);
+	memset(&m, 0, sizeof(m));
+	m.rng = test_rng(n_hw);
+	m.usable = usable;
+	m.storage = storage_new(bucket_bytes(n_hw, shift));
+	m.marks = storage_new(hand_marks_size(usable));
+	bucket_init(&m.bucket, n_hw, shift, m.storage, &m.stats);
+	must(bucket_insert(&m.bucket, 0, n_hw) == 0);
+	layout = (struct hand_layout){ .heads = m.heads, .slots = m.slots, .marks = m.marks, .n_cpus = hand_cpus(usable) };
+	hand_begin(&m.hand, &m.bucket, usable, &layout);
+	barrier_fails = false;
+}
+
+static uint64_t bytes_out(void)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < m.n_out; i++)
+		bytes += m.out[i].size;
+	for (uint32_t i = 0; i < m.n_held; i++)
+		bytes += m.held[i].size;
+	return bytes;
+}
+
+static void figures_are_right(void)
+{
+	uint64_t at_hand = hand_bytes(&m.hand);
+
+	must(at_hand <= m.usable / HAND_SHARE);
+	must(m.stats.used - at_hand == bytes_out());
+	must(hand_is_open(&m.hand) || m.hand.lost || at_hand == 0);
+}
+
+/* Nobody else may have any of it. */
+static void learn(uint64_t offset, uint64_t size)
+{
+	uint64_t takes = bucket_cost(&m.bucket, size);
+
+	must(offset % 16 == 0 && takes >= size && offset + takes <= m.usable);
+	for (uint32_t i = 0; i < m.n_out; i++)
+		must(offset + takes <= m.out[i].offset || m.out[i].offset + m.out[i].size <= offset);
+	for (uint32_t i = 0; i < m.n_held; i++)
+		must(offset + takes <= m.held[i].offset || m.held[i].offset + m.held[i].size <= offset);
+	must(m.n_out < BLOCKS_MAX);
+	m.out[m.n_out++] = (struct known){ offset, takes };
+}
+
+/* As client/heap_alloc.c does it, under the lock. */
+static int alloc_long(uint64_t size)
+{
+	uint64_t offset;
+	int r = hand_alloc(&m.hand, size, &offset);
+
+	if (r == BUCKET_DRY) {
+		(void)hand_shut(&m.hand);
+		r = hand_alloc(&m.hand, size, &offset);
+	}
+	if (r != 0)
+		return r;
+	hand_settle(&m.hand);
+	hand_refill(&m.hand, size);
+	refills++;
+	learn(offset, size);
+	return 0;
+}
+
+static void put(uint64_t offset, bool spills)
+{
+	bool pages_free;
+
+	if (spills)
+		(void)hand_spill(&m.hand, offset);
+	must(bucket_free(&m.bucket, offset, &pages_free) == 0);
+	hand_settle(&m.hand);
+}
+
+/* A block of this CPU's array comes into hands. */
+static bool take_up(uint64_t size)
+{
+	uint32_t number;
+
+	if (m.n_held == HELD_MAX || size > HW_PAGE_SIZE ||
+	    !rseq_take(&m.hand.arrays, bucket_for(size), m.hand.open, &number))
+		return false;
+	m.held[m.n_held++] = (struct known){ (uint64_t)number << HAND_UNIT_SHIFT, bucket_cost(&m.bucket, size) };
+	return true;
+}
+
+/* What was taken is marked, if the gate is still open; else it goes back. Or it was claimed, and goes where it belongs. */
+static void finish(uint32_t i)
+{
+	struct known k = m.held[i];
+	bool gives = rng_below(&m.rng, 2);
+	uint32_t kind = bucket_for(k.size);
+
+	m.held[i] = m.held[--m.n_held];
+	must(m.marks[k.offset >> HAND_UNIT_SHIFT] == 0);
+	if (!gives && atomic_load(&m.hand.arrays.gate) == m.hand.open) {
+		m.marks[k.offset >> HAND_UNIT_SHIFT] = (uint8_t)HAND_MARK(kind);
+		learn(k.offset, k.size);
+	} else if (!rseq_give(&m.hand.arrays, kind, m.hand.open, atomic_load(&m.hand.max[kind]),
+			      (uint32_t)(k.offset >> HAND_UNIT_SHIFT))) {
+		put(k.offset, true);
+		full++;
+	}
+}
+
+static void free_one(void)
+{
+	uint32_t i = rng_below(&m.rng, m.n_out);
+	struct known k = m.out[i];
+
+	must(hand_is_out(&m.hand, k.offset));
+	must(hand_claim(&m.hand, k.offset));
+	must(!hand_claim(&m.hand, k.offset) && !hand_is_out(&m.hand, k.offset));
+	m.out[i] = m.out[--m.n_out];
+	if (m.n_held < HELD_MAX && k.size <= UINT64_C(1) << m.bucket.page_shift)
+		m.held[m.n_held++] = k;
+	else
+		put(k.offset, false);
+}
+
+/* At, inside or beyond any block: claimed only if it is one that is out. */
+static void claim_anything(void)
+{
+	uint64_t offset = rng_next(&m.rng) % (m.usable + 4096);
+	bool is_out = false;
+
+	for (uint32_t i = 0; i < m.n_out; i++)
+		is_out |= m.out[i].offset == offset;
+	must(hand_is_out(&m.hand, offset) == is_out);
+	must(is_out || !hand_claim(&m.hand, offset));
+}
+
+static void step(uint32_t limit, uint32_t grows)
+{
+	uint64_t size = rng_skewed(&m.rng, limit);
+
+	cpu = rng_below(&m.rng, CPUS);
+	switch (rng_below(&m.rng, 16)) {
+	case 0:
+		barrier_fails = rng_below(&m.rng, 8) == 0;
+		(void)hand_shut(&m.hand);
+		must(m.hand.lost == (m.hand.lost && barrier_fails));
+		barrier_fails = false;
+		break;
+	case 1:
+		claim_anything();
+		break;
+	case 2:
+		if (!m.n_held && !m.hand.lost)
+			must(hand_check(&m.hand) == 0);
+		break;
+	case 3: case 4: case 5: case 6:
+		if (m.n_held)
+			finish(rng_below(&m.rng, m.n_held));
+		break;
+	default:
+		if (rng_below(&m.rng, 100) >= grows) {
+			if (m.n_out)
+				free_one();
+		} else if (m.n_out < BLOCKS_MAX - HELD_MAX && !take_up(size)) {
+			empty += alloc_long(size) != 0;
+		}
+	}
+	figures_are_right();
+}
+
+/* Everything comes back, and then the heap is as large as it ever was. */
+static void drain(void)
+{
+	uint64_t n = 0;
+
+	while (m.n_out || m.n_held) {
+		cpu = rng_below(&m.rng, CPUS);
+		if (m.n_out)
+			free_one();
+		if (m.n_held) {
+			struct known k = m.held[--m.n_held];
+
+			put(k.offset, rng_below(&m.rng, 2));
+		}
+		figures_are_right();
+	}
+	must(hand_check(&m.hand) == 0);
+	must(m.stats.used == 0);
+	while (alloc_long(4096) == 0)
+		n++;
+	must(n == m.usable / 4096);
+	must(hand_check(&m.hand) == 0);
+	while (m.n_out) {
+		must(hand_claim(&m.hand, m.out[--m.n_out].offset));
+		put(m.out[m.n_out].offset, false);
+	}
+}
+
+static void play(uint32_t n_hw)
+{
+	static const uint32_t limits[] = { 16, 64, 300, 1024, 4096, 9000 };
+
+	set_up(n_hw);
+	must(hand_is_there(&m.hand));
+	for (unsigned game = 0; game < 30 * test_factor(); game++) {
+		uint32_t limit = limits[rng_below(&m.rng, ARRAY_SIZE(limits))], grows = 20 + rng_below(&m.rng, 60);
+
+		for (int i = 0; i < 2000; i++)
+			step(limit, grows);
+		barrier_fails = false;
+		(void)hand_shut(&m.hand);
+		drain();
+	}
+	must(hand_end(&m.hand));
+	must(hand_bytes(&m.hand) == 0 && !hand_is_there(&m.hand) && !hand_is_open(&m.hand));
+}
+
+static void test_random_small(void **state)
+{
+	(void)state;
+	play(24); /* small heaps that may have arrays have pages of 4 KiB with three CPUs */
+}
+
+static void test_random_large(void **state)
+{
+	(void)state;
+	play(600);
+	print_message("%u barriers, %u refills, %u arrays full, %u times dry\n", barriers, refills, full, empty);
+	must(full && empty && refills);
+}
+
+/* What keeps the gate shut, what opens it, and who has which number. */
+static void test_gate(void **state)
+{
+	uint64_t open, offset[HAND_CALM + 1];
+	uint32_t number;
+
+	(void)state;
+	set_up(600);
+	open = m.hand.open;
+	assert_false(hand_is_open(&m.hand));
+	hand_settle(&m.hand); /* nobody has looked in vain yet: at once */
+	assert_true(hand_is_open(&m.hand));
+	assert_int_equal(open, atomic_load(&m.hand.arrays.gate));
+	assert_int_equal(0, hand_alloc(&m.hand, 64, &offset[0]));
+	hand_refill(&m.hand, 64);
+	assert_int_equal(HAND_BATCH * 64, hand_bytes(&m.hand));
+	assert_false(rseq_take(&m.hand.arrays, bucket_for(64), open + 1, &number));
+	assert_false(rseq_take(&m.hand.arrays, bucket_for(64), open - 1, &number));
+
+	/* the kernel refuses: shut all the same, but what is at hand stays where it is */
+	barrier_fails = true;
+	assert_false(hand_shut(&m.hand));
+	assert_int_equal(HAND_BATCH * 64, hand_bytes(&m.hand));
+	assert_false(rseq_take(&m.hand.arrays, bucket_for(64), open, &number));
+	for (unsigned i = 0; i < 2 * HAND_CALM; i++)
+		hand_settle(&m.hand);
+	assert_false(hand_is_open(&m.hand));
+	assert_false(hand_end(&m.hand));
+	barrier_fails = false;
+	assert_true(hand_shut(&m.hand));
+	assert_int_equal(0, hand_bytes(&m.hand));
+	assert_int_equal(64, m.stats.used);
+
+	for (unsigned i = 0; i < HAND_CALM; i++) {
+		assert_false(hand_is_open(&m.hand));
+		hand_settle(&m.hand);
+	}
+	assert_true(hand_is_open(&m.hand));
+	assert_true(hand_end(&m.hand));
+	hand_begin(&m.hand, &m.bucket, m.usable, NULL);
+	assert_true(m.hand.open > open);
+	hand_settle(&m.hand);
+	assert_false(hand_is_open(&m.hand)); /* it has no arrays */
+}
+
+/* Serials count up, are of one `open`, and when these are used up it is another one. */
+static void test_serials(void **state)
+{
+	uint64_t open, last, serial;
+
+	(void)state;
+	set_up(600);
+	hand_settle(&m.hand);
+	open = m.hand.open;
+	last = hand_serial(&m.hand);
+	assert_int_equal(open, last >> HAND_SERIAL_BITS);
+	for (uint32_t i = 2; i < 1u << HAND_SERIAL_BITS; i++)
+		last = hand_serial(&m.hand);
+	assert_int_equal(open, last >> HAND_SERIAL_BITS);
+	assert_true(hand_is_open(&m.hand));
+	serial = hand_serial(&m.hand);
+	assert_true(serial > last && m.hand.open > open && serial >> HAND_SERIAL_BITS == m.hand.open);
+	assert_false(hand_is_open(&m.hand)); /* it would be for the old ones */
+}
+
+/* Tiny heaps have none; those of small pages none of sizes that are runs there. */
+static void test_sizes(void **state)
+{
+	(void)state;
+	assert_int_equal(0, hand_cpus(CPUS * HAND_HEAP_MIN - 1));
+	assert_int_equal(CPUS, hand_cpus(CPUS * HAND_HEAP_MIN));
+	assert_int_equal(CPUS, hand_cpus(UINT64_C(64) << 30));
+	assert_int_equal(0, hand_cpus((UINT64_C(64) << 30) + HW_PAGE_SIZE)); /* a number would not fit */
+	for (uint32_t n = 1; n < 3000; n = n * 3 / 2 + 1) {
+		uint64_t most = 0;
+
+		set_up(n);
+		for (uint32_t kind = 0; kind < BUCKET_COUNT; kind++) {
+			uint32_t max = atomic_load(&m.hand.max[kind]);
+
+			assert_true(max <= RSEQ_SLOTS && (uint64_t)max << (kind + 4) <= HAND_KIND_MAX);
+			assert_true(!max || UINT64_C(16) << kind <= UINT64_C(1) << m.bucket.page_shift);
+			most += CPUS * ((uint64_t)max << (kind + 4));
+		}
+		assert_true(most <= m.usable / HAND_SHARE);
+		assert_int_equal(0, atomic_load(&m.hand.max[BUCKET_COUNT]));
+		assert_true(hand_end(&m.hand));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_gate),
+		cmocka_unit_test(test_serials),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_random_small),
+		cmocka_unit_test(test_random_large),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
