@@ -13,13 +13,16 @@
 #include <heapclient/pt.h>
 #include <heapclient/rt_heap.h>
 #include <heapclient/shared_multi_heap.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "tests/realtime/stepper.h"
+#include "tests/realtime/marks.h"
 
 #define PAGE ((size_t)4096)
 #define SIZES 9       /* blocks of 16 bytes to a page */
+#define SMALL_HEAP ((size_t)64 << 10)
+#define SMALL_PAGE ((size_t)512)
 #define RANDOM 200    /* calls of a random time */
 #define BURST 300     /* calls of one kind in a row: more than a CPU has at hand */
 
@@ -28,13 +31,29 @@
 		mark_begin(MARK_VALUE(call, history)); \
 		__VA_ARGS__; \
 		mark_end(); \
+		note(call, history); \
 	} while (0)
 
+enum marking marking;
+unsigned history_thin = 1;
+
 static RT_HEAP heap;
+static size_t page;      /* of its allocator: 512 bytes in small heaps */
+static int n_sizes;      /* of blocks: 16 bytes to a page */
 static void **kept;      /* blocks that are out */
 static uint32_t n_kept;
 static uint64_t seed;
 static int wrong;        /* the first answer that was; 0: none */
+
+static void note(enum call call, const char *history)
+{
+	char text[MARK_TEXT_SIZE];
+
+	if (marking != MARKING_CALLGRIND)
+		return;
+	(void)snprintf(text, sizeof(text), "%d %s", (int)call, history);
+	mark_write(text);
+}
 
 static uint64_t random_number(void)
 {
@@ -52,7 +71,7 @@ static void expect(bool right)
 
 static void *alloc(const char *history, size_t size)
 {
-	enum call call = size > PAGE ? CALL_HEAP_ALLOC_RUN : CALL_HEAP_ALLOC;
+	enum call call = size > page ? CALL_HEAP_ALLOC_RUN : CALL_HEAP_ALLOC;
 	void *block = NULL;
 
 	MEASURE(call, history, (void)rt_heap_alloc(&heap, size, TM_NONBLOCK, &block));
@@ -61,7 +80,7 @@ static void *alloc(const char *history, size_t size)
 
 static void free_block(const char *history, void *block, size_t size)
 {
-	enum call call = size > PAGE ? CALL_HEAP_FREE_RUN : CALL_HEAP_FREE;
+	enum call call = size > page ? CALL_HEAP_FREE_RUN : CALL_HEAP_FREE;
 	int r;
 
 	MEASURE(call, history, r = rt_heap_free(&heap, block));
@@ -95,11 +114,11 @@ static void first_of_each_size(void)
 {
 	void *block[SIZES];
 
-	for (int i = 0; i < SIZES; i++) {
+	for (int i = 0; i < n_sizes; i++) {
 		block[i] = alloc("the first of its size", (size_t)16 << i);
 		expect(block[i] != NULL);
 	}
-	for (int i = 0; i < SIZES; i++)
+	for (int i = 0; i < n_sizes; i++)
 		if (block[i])
 			free_block("the only one of its size", block[i], (size_t)16 << i);
 }
@@ -110,30 +129,30 @@ static void first_of_each_size(void)
  */
 static bool warm_pages(void)
 {
-	void *page[4 * SIZES + 2], *block[SIZES];
+	void *of[4 * SIZES + 2], *block[SIZES];
 	bool all = true;
 
-	for (size_t i = 0; i < ARRAY_SIZE(page); i++) {
-		page[i] = alloc_unseen(PAGE);
-		all = all && page[i];
+	for (size_t i = 0; i < ARRAY_SIZE(of); i++) {
+		of[i] = alloc_unseen(page);
+		all = all && of[i];
 	}
-	for (int i = 0; all && i < SIZES; i++) {
-		free_unseen(page[4 * i + 2]);
-		page[4 * i + 2] = NULL;
+	for (int i = 0; all && i < n_sizes; i++) {
+		free_unseen(of[4 * i + 2]);
+		of[4 * i + 2] = NULL;
 		block[i] = alloc_unseen((size_t)16 << i);
 	}
-	for (int i = 0; all && i < SIZES; i++) {
-		free_unseen(page[4 * i + 1]);
-		free_unseen(page[4 * i + 3]);
-		page[4 * i + 1] = page[4 * i + 3] = NULL;
+	for (int i = 0; all && i < n_sizes; i++) {
+		free_unseen(of[4 * i + 1]);
+		free_unseen(of[4 * i + 3]);
+		of[4 * i + 1] = of[4 * i + 3] = NULL;
 		if (block[i])
 			free_unseen(block[i]);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(page); i++)
-		if (all && page[i] && i % 4 == 0)
-			kept[n_kept++] = page[i];
-		else if (page[i])
-			free_unseen(page[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(of); i++)
+		if (all && of[i] && i % 4 == 0)
+			kept[n_kept++] = of[i];
+		else if (of[i])
+			free_unseen(of[i]);
 	return all;
 }
 
@@ -143,26 +162,36 @@ static void drop_kept(void)
 		free_unseen(kept[--n_kept]);
 }
 
+/* All of the heap but so many pages, as one run. */
+static void *most_of_it(size_t pages)
+{
+	RT_HEAP_INFO info;
+	size_t n;
+
+	if (rt_heap_inquire(&heap, &info) < 0)
+		return NULL;
+	n = (info.usablemem - info.usedmem) / page;
+	return n > pages ? alloc_unseen((n - pages) * page) : NULL;
+}
+
 static void all_warm_pages_dropped(void)
 {
-	void *run;
+	void *run, *most;
 
 	(void)warm_pages();
-	run = alloc("all warm pages dropped", 4 * PAGE);
+	run = alloc("all warm pages dropped", 4 * page);
 	if (run)
-		free_block("a run beside free ones", run, 4 * PAGE);
+		free_block("a run beside free ones", run, 4 * page);
 	drop_kept();
 
-	/* the last pages are taken: a block of a new size must drop the warm ones before it has a page */
+	/* when the last page is taken, a block that needs one drops the warm ones before it has it */
+	most = most_of_it(60);
 	(void)warm_pages();
-	while ((run = alloc_unseen(2 * PAGE)))
+	for (int i = 0; i < 60 && (run = alloc("no page but warm ones", page)); i++)
 		kept[n_kept++] = run;
-	for (int i = 0; i < SIZES; i++) {
-		run = alloc("no page but warm ones", (size_t)16 << i);
-		if (run)
-			free_block("the only one of its size", run, (size_t)16 << i);
-	}
 	drop_kept();
+	if (most)
+		free_block("most of the heap", most, page + 1);
 }
 
 /* Three runs side by side: the middle one is freed last, and joins both. */
@@ -173,13 +202,13 @@ static void worst_merge(void)
 		bool all = true;
 
 		for (size_t i = 0; i < ARRAY_SIZE(run); i++) {
-			run[i] = alloc("cut from the rest", pages * PAGE);
+			run[i] = alloc("cut from the rest", pages * page);
 			all = all && run[i];
 		}
 		if (all) {
-			free_block("a run", run[1], pages * PAGE);
-			free_block("a run", run[3], pages * PAGE);
-			free_block("a run between free ones", run[2], pages * PAGE);
+			free_block("a run", run[1], pages * page);
+			free_block("a run", run[3], pages * page);
+			free_block("a run between free ones", run[2], pages * page);
 			run[1] = run[2] = run[3] = NULL;
 		}
 		for (size_t i = 0; i < ARRAY_SIZE(run); i++)
@@ -192,18 +221,20 @@ static void worst_merge(void)
 static void fullest_page(size_t size)
 {
 	void *block[2 * PAGE / 16];
-	size_t n = 2 * PAGE / size;
+	size_t n = 2 * page / size;
 	size_t have = 0;
 
 	while (have < n && (block[have] = alloc_unseen(size)))
 		have++;
-	for (size_t i = 0; i < have; i += 7) {
+	for (size_t i = 0; i < have; i += 7 * history_thin) {
 		free_block("into a full page", block[i], size);
 		block[i] = alloc("the last one of a page", size);
 	}
 	for (size_t i = 0; i < have; i++)
-		if (block[i])
+		if (block[i] && (i % (8 * history_thin) == 7 || history_thin == 1))
 			free_block("a page emptied", block[i], size);
+		else if (block[i])
+			free_unseen(block[i]);
 }
 
 /* So many in a row that whatever is at hand runs out, and then too much is at hand. */
@@ -212,7 +243,7 @@ static void bursts(size_t size)
 	void *block[BURST];
 	size_t n = 0;
 
-	while (n < BURST && (block[n] = alloc("many in a row", size)))
+	while (n < BURST / min_u64(history_thin, 2) && (block[n] = alloc("many in a row", size)))
 		n++;
 	for (size_t i = 0; i < n; i++)
 		free_block("many frees in a row", block[i], size);
@@ -220,13 +251,13 @@ static void bursts(size_t size)
 
 static void bad_frees(void)
 {
-	char *block = alloc_unseen(100), *run = alloc_unseen(3 * PAGE);
+	char *block = alloc_unseen(100), *run = alloc_unseen(3 * page);
 
 	if (!block || !run)
 		return;
 	bad_free(block + 16);
 	bad_free(block + 1);
-	bad_free(run + PAGE);
+	bad_free(run + page);
 	bad_free(&heap);
 	bad_free(NULL);
 	free_unseen(block);
@@ -251,7 +282,7 @@ static size_t random_size(void)
 {
 	uint64_t r = random_number();
 
-	return r % 16 == 0 ? PAGE + r / 16 % (15 * PAGE) : (size_t)16 << r / 16 % SIZES;
+	return r % 16 == 0 ? page + r / 16 % (15 * page) : (size_t)16 << r / 16 % (unsigned)n_sizes;
 }
 
 /* Of the live ones a random one goes and a random one comes. size: of each, 0: not used. */
@@ -270,7 +301,7 @@ static void random_time(uint32_t live, size_t bytes)
 		used += 2 * size[i];
 		kept[i] = used > bytes / 2 ? NULL : alloc_unseen(size[i]);
 	}
-	for (int k = 0; k < RANDOM; k++) {
+	for (int k = 0; k < RANDOM / (int)history_thin; k++) {
 		uint32_t i = (uint32_t)(random_number() % live);
 
 		if (kept[i]) {
@@ -279,7 +310,7 @@ static void random_time(uint32_t live, size_t bytes)
 		}
 		size[i] = (uint32_t)random_size();
 		kept[i] = NULL;
-		if (k % 4 == 0 && size[i] <= PAGE)
+		if (k % 4 == 0 && size[i] <= page)
 			MEASURE(CALL_HEAP_UNTIL, "random",
 				(void)rt_heap_alloc_until(&heap, size[i], &past, &kept[i]));
 		else
@@ -297,10 +328,13 @@ int history_of_heap(const char *name, size_t bytes, uint32_t live)
 
 	if (r < 0)
 		return r;
+	page = bytes <= SMALL_HEAP ? SMALL_PAGE : PAGE;
+	for (n_sizes = 1; (size_t)16 << (n_sizes - 1) < page;)
+		n_sizes++;
 	wrong = 0;
 	seed = bytes + live;
 	n_kept = 0;
-	kept = calloc(live + bytes / PAGE + 64, sizeof(*kept));
+	kept = calloc(live + 128, sizeof(*kept));
 	if (!kept)
 		return -ENOMEM;
 	first_of_each_size();
@@ -308,10 +342,10 @@ int history_of_heap(const char *name, size_t bytes, uint32_t live)
 	all_warm_pages_dropped();
 	fullest_page(16);
 	fullest_page(64);
-	fullest_page(1024);
-	bursts(16);
-	bursts(64);
-	bursts(512);
+	fullest_page(page / 4);
+	for (size_t size = 16; size <= page; size *= 4)
+		if (history_thin == 1 || size == 64)
+			bursts(size);
 	bad_frees();
 	random_time(live, bytes);
 	all_warm_pages_dropped();
@@ -361,7 +395,7 @@ int history_of_partition(int blocks)
 		else
 			pt_freeblock(ptno, block[i]);
 	pt_free(ptno, "twice", block[0]);
-	for (int i = 0; i < RANDOM; i++) {
+	for (int i = 0; i < RANDOM / (int)history_thin; i++) {
 		int k = (int)(random_number() % (uint64_t)min_u64((uint64_t)blocks, 40));
 
 		if (i == 0)
@@ -448,7 +482,7 @@ int history_of_regions(void)
 		region_free("twice", block[0]);
 		region_free("in no region", &heap);
 		memset(block, 0, sizeof(block));
-		for (int i = 0; i < 2 * RANDOM; i++) {
+		for (int i = 0; i < 2 * RANDOM / (int)(history_thin * history_thin); i++) {
 			uint64_t n = random_number(), k = n % 64;
 
 			if (block[k]) {
@@ -488,7 +522,10 @@ int history_of_pool(void)
 	static const size_t sizes[] = { 48, 240, 1008, 4080, 16368 };
 	void *block[POOL_BLOCKS] = { NULL };
 	size_t n = 0;
+	int r = k_heap_mem_pool_init();
 
+	if (r < 0)
+		return r;
 	wrong = 0;
 	seed = 7;
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) { /* split from one, merged to one */
@@ -500,24 +537,32 @@ int history_of_pool(void)
 	}
 	MEASURE(CALL_POOL_CALLOC, "alone", block[0] = k_calloc(1, 48));
 	pool_free("alone", block[0]);
-	while (n < POOL_BLOCKS && (block[n] = pool_alloc("all of the smallest", 48)))
-		n++;
+	for (; n < POOL_BLOCKS; n++) {
+		block[n] = n % history_thin ? k_malloc(48) : pool_alloc("all of the smallest", 48);
+		if (!block[n])
+			break;
+	}
 	expect(n == POOL_BLOCKS && !pool_alloc("full", 16368) && !pool_alloc("full", 48));
 	for (size_t i = 0; i < n; i++) /* of each four the first three; quarters alternately */
-		if (i % 4 != 3)
+		if (i % 4 != 3 && i / 4 % history_thin)
+			k_free(block[i]);
+		else if (i % 4 != 3)
 			pool_free("merging", block[i]);
 	expect(!pool_alloc("in pieces", 240));
 	for (size_t i = 3; i < n; i += 4)
-		pool_free("merging", block[i]);
+		if ((i + 1) / 4 % history_thin)
+			k_free(block[i]);
+		else
+			pool_free("merging", block[i]);
 	pool_free("twice", block[0]);
 	pool_free("bad", &heap);
 	memset(block, 0, sizeof(block));
-	for (int i = 0; i < 2 * RANDOM; i++) {
-		uint64_t r = random_number(), k = r % 32;
+	for (int i = 0; i < 2 * RANDOM / (int)history_thin; i++) {
+		uint64_t any = random_number(), k = any % 32;
 
 		if (block[k])
 			pool_free("random", block[k]);
-		block[k] = block[k] ? NULL : pool_alloc("random", sizes[r / 32 % 4]);
+		block[k] = block[k] ? NULL : pool_alloc("random", sizes[any / 32 % 4]);
 	}
 	for (size_t k = 0; k < 32; k++)
 		pool_free("random", block[k]);

@@ -40,6 +40,12 @@ enum call { CALLS(CALL_ENUM_) CALL_COUNT };
 #define MARK_CALL(value) ((enum call)((value) >> 56))
 #define MARK_HISTORY(value) ((const char *)(uintptr_t)((value) & UINT64_MAX >> 8))
 
+/* The text of a mark, "number history" (the number of the call). */
+#define MARK_TEXT_SIZE 80
+
+/* Stepping is slow: of calls that are much the same only one in so many is measured. 1: all. */
+extern unsigned history_thin;
+
 /* A heap of so many bytes with so many blocks out (fewer if they would take more than half of it),
  * named or not, through the worst that we know and a random time. 0 or -errno: an answer was wrong. */
 int history_of_heap(const char *name, size_t bytes, uint32_t live);

@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 
@@ -89,32 +91,54 @@ void stepper_preempt(struct stepper *s)
 
 /* ---- steps ---- */
 
+static pid_t watched[8];
+
+/* Puts tid where `from` is: 0, or the one that is to be forgotten. */
+static void watched_replace(pid_t from, pid_t tid)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(watched); i++) {
+		if (watched[i] != from)
+			continue;
+		watched[i] = tid;
+		return;
+	}
+}
+
 int stepper_attach(struct stepper *s, pid_t tid)
 {
-	*s = (struct stepper){ .tid = tid };
-	return ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0 ? -errno : 0;
+	*s = (struct stepper){ .tid = tid, .runs = true };
+	if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)PTRACE_O_TRACESYSGOOD) < 0)
+		return -errno;
+	watched_replace(0, tid);
+	return 0;
 }
 
 void stepper_detach(struct stepper *s)
 {
 	stepper_preempt(s);
 	(void)ptrace(PTRACE_DETACH, s->tid, NULL, NULL);
+	watched_replace(s->tid, 0);
 }
 
-enum mark stepper_run(struct stepper *s)
+void stepper_abandon(void)
+{
+	for (size_t i = ARRAY_SIZE(watched); i-- > 0;) { /* a process's first thread last: it waits for the others */
+		int status;
+
+		if (!watched[i])
+			continue;
+		(void)syscall(SYS_tkill, watched[i], SIGKILL);
+		while (waitpid(watched[i], &status, __WALL) == watched[i] && WIFSTOPPED(status))
+			;
+		watched[i] = 0;
+	}
+}
+
+/* It has stopped at a mark. */
+static enum mark read_mark(struct stepper *s)
 {
 	struct user_regs_struct regs;
-	int status;
 
-	stepper_preempt(s);
-	(void)ptrace(PTRACE_CONT, s->tid, NULL, NULL); /* fails where it runs already, just attached */
-	for (;;) {
-		if (waitpid(s->tid, &status, __WALL) != s->tid || !WIFSTOPPED(status))
-			return MARK_NONE;
-		if (WSTOPSIG(status) == SIGTRAP && at_mark(s))
-			break;
-		(void)ptrace(PTRACE_CONT, s->tid, NULL, (void *)(uintptr_t)WSTOPSIG(status));
-	}
 	(void)ptrace(PTRACE_GETREGS, s->tid, NULL, &regs);
 	s->ip = regs.rip;
 	s->rseq = regs.rsi;
@@ -122,32 +146,94 @@ enum mark stepper_run(struct stepper *s)
 	return (enum mark)regs.rax;
 }
 
+void stepper_leave(struct stepper *s)
+{
+	stepper_preempt(s);
+	(void)ptrace(PTRACE_CONT, s->tid, NULL, NULL);
+	s->runs = true;
+}
+
+enum mark stepper_run(struct stepper *s)
+{
+	int status;
+
+	if (!s->runs)
+		stepper_leave(s);
+	s->runs = false;
+	for (;;) {
+		if (waitpid(s->tid, &status, __WALL) != s->tid || !WIFSTOPPED(status))
+			return MARK_NONE;
+		if (WSTOPSIG(status) == SIGTRAP && at_mark(s))
+			return read_mark(s);
+		(void)ptrace(PTRACE_CONT, s->tid, NULL, (void *)(uintptr_t)WSTOPSIG(status));
+	}
+}
+
+static void read_call(const struct stepper *s, struct stepper_call *call)
+{
+	struct user_regs_struct regs;
+
+	(void)ptrace(PTRACE_GETREGS, s->tid, NULL, &regs);
+	call->number = regs.orig_rax;
+	call->args[0] = regs.rdi;
+	call->args[1] = regs.rsi;
+	call->args[2] = regs.rdx;
+}
+
+void stepper_depart(struct stepper *s)
+{
+	stepper_preempt(s);
+	(void)ptrace(PTRACE_SYSCALL, s->tid, NULL, NULL);
+}
+
+enum mark stepper_arrive(struct stepper *s, struct stepper_call *call)
+{
+	int status;
+
+	for (;;) {
+		call->number = UINT64_MAX;
+		if (waitpid(s->tid, &status, __WALL) != s->tid || !WIFSTOPPED(status))
+			return MARK_NONE;
+		if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
+			read_call(s, call);
+			return MARK_NONE;
+		}
+		if (WSTOPSIG(status) == SIGTRAP && at_mark(s))
+			return read_mark(s);
+		(void)ptrace(PTRACE_SYSCALL, s->tid, NULL, (void *)(uintptr_t)WSTOPSIG(status));
+	}
+}
+
 void stepper_start(struct stepper *s)
 {
 	(void)ptrace(PTRACE_SINGLESTEP, s->tid, NULL, NULL);
 }
 
-static bool finish(struct stepper *s, int flags)
+void stepper_finish(struct stepper *s)
 {
 	uint64_t before = s->ip;
 	int status;
 
-	if (waitpid(s->tid, &status, __WALL | flags) != s->tid)
-		return false;
+	if (waitpid(s->tid, &status, __WALL) != s->tid)
+		return;
 	s->ip = ip_of(s);
 	if (s->rseq)
 		watch_sequence(s, before);
-	return true;
 }
 
-void stepper_finish(struct stepper *s)
+bool stepper_sleeps(const struct stepper *s)
 {
-	(void)finish(s, 0);
-}
+	char path[64], state = '?';
+	FILE *f;
 
-bool stepper_finished(struct stepper *s)
-{
-	return finish(s, WNOHANG);
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)s->tid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = '?';
+	(void)fclose(f);
+	return state == 'S';
 }
 
 bool stepper_step(struct stepper *s)
@@ -170,16 +256,14 @@ uint64_t stepper_count(struct stepper *s)
 	return n;
 }
 
-bool stepper_at_call(struct stepper *s, uint64_t *number, uint64_t args[3])
+bool stepper_at_call(const struct stepper *s, struct stepper_call *call)
 {
 	struct user_regs_struct regs;
 
 	if ((peek(s, s->ip) & 0xffff) != 0x050f) /* syscall */
 		return false;
 	(void)ptrace(PTRACE_GETREGS, s->tid, NULL, &regs);
-	*number = regs.rax;
-	args[0] = regs.rdi;
-	args[1] = regs.rsi;
-	args[2] = regs.rdx;
+	read_call(s, call);
+	call->number = regs.rax; /* not called yet */
 	return true;
 }

@@ -2,8 +2,7 @@
  * stepper.h: a thread of an actor, one instruction after the other
  *
  * Model: a thread of another process is watched by ptrace. It runs at full speed until it comes to a
- * mark (mark_begin, mark_end: a breakpoint instruction in it), and between the two marks it is
- * stepped, so that its instructions are counted, exactly, by no clock and no performance counter.
+ * mark (marks.h), and between mark_begin() and mark_end() it is stepped, so that its instructions are counted, exactly, by no clock and no performance counter.
  * The code of the kernel does not count. An instruction with a repeat prefix counts once.
  *
  * Restartable sequences: a stop is a preemption, and the kernel would send the thread back to the
@@ -21,35 +20,7 @@
 
 #include <sys/types.h>
 
-#include "common/base.h"
-
-/* ---- in the actor ---- */
-
-#if __has_include(<sys/rseq.h>)
-#include <sys/rseq.h>
-static inline uintptr_t own_rseq_area(void)
-{
-	return __rseq_size ? (uintptr_t)__builtin_thread_pointer() + (uintptr_t)__rseq_offset : 0;
-}
-#else
-static inline uintptr_t own_rseq_area(void)
-{
-	return 0;
-}
-#endif
-#define MARK_(kind, value) \
-	__asm__ volatile("int3" : : "a"(kind), "D"((uint64_t)(value)), "S"(own_rseq_area()) : "memory")
-
-enum mark { MARK_NONE, MARK_BEGIN, MARK_END, MARK_LAST };
-
-/* Between these two, instructions are counted; value is for the watcher to know what it is. Without
- * a watcher, each of these ends the process. */
-#define mark_begin(value) MARK_(MARK_BEGIN, value)
-#define mark_end() MARK_(MARK_END, 0)
-/* Nothing more will come. */
-#define mark_last() MARK_(MARK_LAST, 0)
-
-/* ---- in the test ---- */
+#include "tests/realtime/marks.h"
 
 #define STEPPER_SEQUENCES 32
 
@@ -60,6 +31,7 @@ enum sequences {
 
 struct stepper {
 	pid_t tid;
+	bool runs;           /* it was let go and has not been seen to stop */
 	enum sequences sequences;
 	uintptr_t rseq;      /* the thread's area; 0: it has none */
 	uint64_t descriptor; /* taken out of it: the thread is in that sequence. 0: in none */
@@ -76,6 +48,9 @@ int stepper_attach(struct stepper *s, pid_t tid);
 /* The thread goes on by itself. It must be stopped (at a mark, or after a step). */
 void stepper_detach(struct stepper *s);
 
+/* After a test that failed: ends the processes of all threads that are still watched, and reaps these. */
+void stepper_abandon(void);
+
 /* Lets the thread run to its next mark. MARK_NONE: it has ended. */
 enum mark stepper_run(struct stepper *s);
 
@@ -85,13 +60,33 @@ bool stepper_step(struct stepper *s);
 /* From a mark_begin() to its mark_end(): the instructions between, with some 5 for the call itself. */
 uint64_t stepper_count(struct stepper *s);
 
-/* Begins a step that may not end soon, and waits for its end; between them the thread runs. */
+/*
+ * A step that may not end soon: begun, and later waited for. In between the thread runs, or sleeps
+ * in the kernel (stepper_sleeps).
+ */
 void stepper_start(struct stepper *s);
 void stepper_finish(struct stepper *s);
-bool stepper_finished(struct stepper *s); /* the same, without waiting */
+bool stepper_sleeps(const struct stepper *s);
 
-/* Whether the next instruction is a system call; its number and arguments. */
-bool stepper_at_call(struct stepper *s, uint64_t *number, uint64_t args[3]);
+/* A system call, as its number and first arguments. */
+struct stepper_call {
+	uint64_t number;
+	uint64_t args[3];
+};
+
+/* Whether the next instruction is a system call. */
+bool stepper_at_call(const struct stepper *s, struct stepper_call *call);
+
+/*
+ * Lets the thread run, and leaves it running: to its next mark, or to the beginning or the end of its
+ * next system call. stepper_arrive waits for that: a mark, or MARK_NONE and the call (MARK_NONE with number
+ * UINT64_MAX: the thread has ended).
+ */
+void stepper_depart(struct stepper *s);
+enum mark stepper_arrive(struct stepper *s, struct stepper_call *call);
+
+/* Lets the thread run, and leaves it running: stepper_run() then waits for its next mark. */
+void stepper_leave(struct stepper *s);
 
 /* What its next instruction finds is what a preempted thread finds: a sequence that it is in will be
  * aborted. */
