@@ -97,7 +97,7 @@ static bool takes(uint32_t kind, uint64_t open, uint32_t *number)
 
 static void test_last_in_first_out(void **state)
 {
-	uint32_t number, cpu;
+	uint32_t number = 0, cpu;
 
 	(void)state;
 	needs_sequences();
@@ -147,7 +147,7 @@ static void test_other_gates(void **state)
 
 static void test_closers(void **state)
 {
-	uint32_t number, cpu;
+	uint32_t number = 0, cpu;
 	uint64_t sum, again;
 
 	(void)state;
@@ -296,7 +296,7 @@ static void hold(uint32_t number, uint32_t who)
 
 static void pass(uint32_t who)
 {
-	uint32_t number;
+	uint32_t number = 0;
 
 	if (rseq_take(&arrays, 0, OPEN, &number))
 		atomic_fetch_add_explicit(&storm_takes, 1, memory_order_relaxed);
@@ -339,7 +339,7 @@ static void *play(void *arg)
 
 static void *disturb(void *arg)
 {
-	uint32_t number;
+	uint32_t number = 0;
 
 	while (!atomic_load(&over)) {
 		must(cpucache_close(&arrays) == 0);
@@ -401,7 +401,7 @@ static void test_storm(void **state)
 
 static void test_none(void **state)
 {
-	uint32_t number;
+	uint32_t number = 0;
 
 	(void)state;
 	if (getenv("TEST_NO_RSEQ"))
