@@ -221,7 +221,8 @@ static void unmap(struct heap *h)
 	mapping_free(h->metadata, h->metadata_size);
 	h->base = NULL;
 	h->metadata = NULL;
-	free(take(h->freed));
+	mapping_free(h->freed, HEAP_FREED_BYTES);
+	h->freed = NULL;
 }
 
 int heap_attach(struct heap **out, struct session *s, const struct frame *f)

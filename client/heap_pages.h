@@ -67,6 +67,7 @@ void heap_finish_waiters(struct heap *h, const struct wire_control *control);
  * Whether a free by another process is the one that we have had last from that session: the daemon ended between, and was
  * told again. The lock is held.
  */
+#define HEAP_FREED_BYTES ((size_t)1024) /* of h->freed, mapped when the first comes */
 bool heap_knows_free(struct heap *h, const struct wire_free *body);
 
 /* The helper looks after this heap's low-water mark for a while; or no longer. The lock is held. */

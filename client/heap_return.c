@@ -7,6 +7,7 @@
  * piece only. What a thread reads late from the old daemon is kept out by heap.link.
  */
 #include "client/heap_pages.h"
+#include "client/mapping.h"
 
 /*
  * What other processes have freed here last. A session has one FREE under way at a time, so its
@@ -22,6 +23,8 @@ struct freed {
 	} last[FREED_SESSIONS];
 };
 
+_Static_assert(sizeof(struct freed) == HEAP_FREED_BYTES, "what heap.c unmaps");
+
 /* Without memory for it a free that comes twice is found by the allocator, unless the block is somebody's again. */
 bool heap_knows_free(struct heap *h, const struct wire_free *body)
 {
@@ -29,10 +32,8 @@ bool heap_knows_free(struct heap *h, const struct wire_free *body)
 
 	if (!body->session)
 		return false;
-	if (!h->freed)
-		h->freed = calloc(1, sizeof(*h->freed));
-	if (!h->freed)
-		return false;
+	if (!h->freed && mapping_private((void **)&h->freed, sizeof(*h->freed)) < 0)
+		return false; /* no malloc: a leak checker does not look into struct heap */
 	if (h->freed->last[i].session == body->session && h->freed->last[i].id == body->id)
 		return true;
 	h->freed->last[i].session = body->session;
