@@ -29,6 +29,11 @@ static int map_control(struct areas *a)
 	return memfd_reopen_read(&a->control_fd, a->control_rw_fd);
 }
 
+int areas_show(struct areas *a)
+{
+	return a->control_fd >= 0 ? 0 : memfd_reopen_read(&a->control_fd, a->control_rw_fd);
+}
+
 static int make_slots(struct areas *a)
 {
 	a->free_storage = calloc(1, bitset_bytes(WIRE_SLOTS));

@@ -41,6 +41,9 @@ bool areas_is_stats(off_t size);
 int areas_init(struct areas *a);
 void areas_deinit(struct areas *a); /* safe twice */
 
+/* control_fd can be sent, once more if it has been. 0, -EMFILE, -ENFILE, another -errno. Pre: control_rw_fd is open. */
+int areas_show(struct areas *a);
+
 /* The lowest free slot. 0; STATUS_QUOTA (all in use); -ENOMEM (no memory behind it). */
 int areas_take_slot(struct areas *a, uint32_t *slot);
 void areas_give_slot(struct areas *a, uint32_t slot);

@@ -40,6 +40,7 @@ struct binding {
 
 	bool is_resumed; /* by a session that came back to a new daemon */
 	uint32_t told;   /* it has told of its pages below this */
+	uint32_t n_told; /* runs of the frame at hand that are done */
 
 	bool must_ask; /* a refill that must not wait wants its word, whatever else is known */
 	bool dry;      /* has given all that was free; while it is pressed more comes by itself */

@@ -111,6 +111,7 @@ static int resume(struct peer *p, uint64_t id)
 
 	if (!absent || !is_same(p, absent))
 		return STATUS_MISSING;
+	session_away(absent->session); /* it may have been coming back over another link */
 	p->session = take(absent->session);
 	absent->is_absent = false;
 	peer_free(absent);
@@ -132,8 +133,10 @@ static int welcome(struct peer *p, const struct frame *in, int theirs)
 	struct areas *areas = &p->session->areas;
 	struct frame f;
 	struct wire_welcome *body = welcome_init(p, &f, in->header.id, STATUS_OK);
-	int r;
+	int r = areas_show(areas);
 
+	if (r < 0)
+		return r;
 	body->features = hello->features & features(p);
 	body->session = p->session->id;
 	frame_add_fd(&f, theirs);

@@ -153,6 +153,8 @@ int ops_call(struct world *w, struct session *s, const struct frame *in, struct 
 	r = admit(op, &rq);
 	if (!r)
 		r = op->run(&rq);
+	if (r == OPS_MORE)
+		return r;
 	r = status_of_shortage(r);
 	if (r > 0)
 		(void)frame_init(&reply->frame, answer, in->header.id, (uint32_t)r, 0);

@@ -21,7 +21,11 @@ struct reply {
 		       sent; -1 */
 };
 
-/* A request on the call socket, but for HELLO. 0, or -errno: drop the peer. */
+/*
+ * A request on the call socket, but for HELLO. 0; OPS_MORE: a piece of it is done, call again with the same frame,
+ * some time later, before any other of that session; or -errno: drop the peer.
+ */
+#define OPS_MORE 0x10000 /* no enum status */
 int ops_call(struct world *w, struct session *s, const struct frame *in, struct reply *reply);
 
 /* A frame on the event socket: RETURN. 0, or -errno: drop the peer. */

@@ -55,6 +55,33 @@ static void close_socket(struct peers *ps, int *fd, bool wary, uid_t uid)
 	close_fd(fd);
 }
 
+static void close_sockets(struct peer *p, uid_t uid)
+{
+	close_socket(p->peers, &p->call_fd, p->call_wary, uid);
+	close_socket(p->peers, &p->event_fd, p->event_wary, uid);
+}
+
+void peer_unlink(struct peer *p)
+{
+	p->call_io = loop_io_free(p->call_io);
+	p->event_io = loop_io_free(p->event_io);
+	peer_let_go(p);
+	outq_deinit(&p->replies);
+	outq_deinit(&p->events);
+	if (p->doomed)
+		TAILQ_REMOVE(&p->peers->doomed, p, doomed_link);
+	p->doomed = false;
+	close_sockets(p, p->session->who.uid);
+}
+
+void peer_let_go(struct peer *p)
+{
+	if (!p->unfinished)
+		return;
+	TAILQ_REMOVE(&p->peers->unfinished, p, unfinished_link);
+	free(take(p->unfinished));
+}
+
 struct peer *peer_free(struct peer *p)
 {
 	struct peers *ps = p->peers;
@@ -70,6 +97,7 @@ struct peer *peer_free(struct peer *p)
 	p->event_io = loop_io_free(p->event_io);
 	p->pid_io = loop_io_free(p->pid_io);
 	close_fd(&p->pidfd);
+	peer_let_go(p);
 	outq_deinit(&p->replies);
 	outq_deinit(&p->events);
 	credentials_deinit(&p->who);
@@ -78,8 +106,7 @@ struct peer *peer_free(struct peer *p)
 		p->session->pidfd = -1;
 	if (p->session)
 		world_leave(ps->world, p->session);
-	close_socket(ps, &p->call_fd, p->call_wary, uid);
-	close_socket(ps, &p->event_fd, p->event_wary, uid);
+	close_sockets(p, uid);
 	free(p);
 	return NULL;
 }
@@ -258,9 +285,9 @@ void peer_on_event(void *ctx, unsigned ready)
 	for (int i = 0; !r && (ready & LOOP_READ) && i < RETURNS_MAX; i++)
 		r = take_return(p, &why);
 	if (r < 0 && r != -EAGAIN)
-		peer_drop(p, why);
+		peer_over(p, r, why);
 	else if (p->doomed)
-		peer_drop(p, p->why);
+		peer_over(p, -ECONNRESET, p->why);
 }
 
 /* ---- requests in, replies out ---- */
@@ -290,20 +317,18 @@ static int take_returns(struct peer *p, const char **why)
 	return r == -EAGAIN ? 0 : r;
 }
 
-static int answer(struct peer *p, const struct frame *in, const char **why)
+/* 0: it is answered; OPS_MORE; -errno. */
+static int act(struct peer *p, const struct frame *in, const char **why)
 {
 	_cleanup_fd_ int opened = -1;
 	struct reply reply;
-	bool behind = in->header.op == OP_UNBIND || in->header.op == OP_RESUME;
-	int r = behind ? take_returns(p, why) : 0;
+	int r;
 
-	if (r < 0)
-		return r;
 	*why = "request out of place";
 	r = ops_call(p->peers->world, p->session, in, &reply);
 	opened = reply.opened;
 	POINT_AUDIT(p->peers->world);
-	if (r < 0)
+	if (r)
 		return r;
 	r = peer_reply(p, &reply.frame);
 	if (reply.frame.n_fds && means_no_descriptor(r)) {
@@ -313,6 +338,47 @@ static int answer(struct peer *p, const struct frame *in, const char **why)
 	}
 	*why = why_failed(r);
 	return r;
+}
+
+/* It goes on in the next turn (peers_work); nothing more is read until then. Without memory for that, at once. */
+static int put_off(struct peer *p, const struct frame *in, const char **why)
+{
+	int r = OPS_MORE;
+
+	p->unfinished = malloc(sizeof(*p->unfinished));
+	while (!p->unfinished && r == OPS_MORE)
+		r = act(p, in, why);
+	if (!p->unfinished)
+		return r;
+	*p->unfinished = *in;
+	TAILQ_INSERT_TAIL(&p->peers->unfinished, p, unfinished_link);
+	p->peers->wake(p->peers->ctx);
+	return loop_io_set(p->call_io, 0);
+}
+
+static void go_on(struct peer *p)
+{
+	const char *why = NULL;
+	int r = act(p, p->unfinished, &why);
+
+	if (r == OPS_MORE) { /* they take turns */
+		TAILQ_REMOVE(&p->peers->unfinished, p, unfinished_link);
+		TAILQ_INSERT_TAIL(&p->peers->unfinished, p, unfinished_link);
+		return;
+	}
+	peer_let_go(p);
+	if (r < 0)
+		peer_over(p, r, why);
+}
+
+static int answer(struct peer *p, const struct frame *in, const char **why)
+{
+	bool behind = in->header.op == OP_UNBIND || in->header.op == OP_RESUME;
+	int r = behind ? take_returns(p, why) : 0;
+
+	if (!r)
+		r = act(p, in, why);
+	return r == OPS_MORE ? put_off(p, in, why) : r;
 }
 
 /* One request. 0; -EAGAIN: there is none; else it is over: *why. */
@@ -348,14 +414,14 @@ static void on_call(void *ctx, unsigned ready)
 		r = take_request(p, &why);
 	}
 	if (r < 0 && r != -EAGAIN)
-		peer_drop(p, why);
+		peer_over(p, r, why);
 	else if (p->doomed)
-		peer_drop(p, p->why);
+		peer_over(p, -ECONNRESET, p->why);
 }
 
 /* ---- the beginning ---- */
 
-static void on_death(void *ctx, _unused_ unsigned ready)
+void peer_on_death(void *ctx, _unused_ unsigned ready)
 {
 	peer_drop(ctx, NULL);
 }
@@ -385,7 +451,7 @@ static int watch_process(struct peer *p)
 {
 	p->pidfd = credentials_pidfd(&p->who, p->call_fd);
 	if (p->pidfd >= 0)
-		return loop_io_new(&p->pid_io, p->peers->loop, p->pidfd, LOOP_READ, on_death, p);
+		return loop_io_new(&p->pid_io, p->peers->loop, p->pidfd, LOOP_READ, peer_on_death, p);
 	if (p->pidfd == -ESRCH || p->pidfd == -EMFILE || p->pidfd == -ENFILE)
 		return p->pidfd;
 	log_debug("no pidfd for pid %d: %s", (int)p->who.pid, strerror(-p->pidfd));
@@ -432,47 +498,6 @@ int peer_new_take(struct peers *ps, int fd)
 	return r;
 }
 
-/* ---- absent ---- */
-
-int peer_absent_take(struct peers *ps, struct session *s, int pidfd)
-{
-	struct peer *p = calloc(1, sizeof(*p));
-	int r;
-
-	if (!p) {
-		close_fd(&pidfd);
-		return -ENOMEM;
-	}
-	*p = (struct peer){.peers = ps,
-			   .call_fd = -1,
-			   .event_fd = -1,
-			   .pidfd = pidfd,
-			   .is_absent = true,
-			   .who = CREDENTIALS_NULL};
-	outq_init(&p->replies);
-	outq_init(&p->events);
-	TAILQ_INSERT_TAIL(&ps->all, p, link);
-	r = loop_io_new(&p->pid_io, ps->loop, p->pidfd, LOOP_READ, on_death, p);
-	if (r < 0) {
-		peer_free(p);
-		return r;
-	}
-	p->session = s;
-	s->pidfd = pidfd;
-	return 0;
-}
-
-struct peer *peer_find_absent(const struct peers *ps, uint64_t session)
-{
-	struct peer *p;
-
-	TAILQ_FOREACH(p, &ps->all, link) {
-		if (p->is_absent && p->session->id == session)
-			break;
-	}
-	return p;
-}
-
 /* ---- all peers ---- */
 
 void peers_init(struct peers *ps, struct world *w, struct loop *l, void (*wake)(void *ctx),
@@ -481,15 +506,20 @@ void peers_init(struct peers *ps, struct world *w, struct loop *l, void (*wake)(
 	*ps = (struct peers){.world = w, .loop = l, .wake = wake, .ctx = ctx};
 	TAILQ_INIT(&ps->all);
 	TAILQ_INIT(&ps->doomed);
+	TAILQ_INIT(&ps->unfinished);
 	SLIST_INIT(&ps->kept);
 }
 
-void peers_work(struct peers *ps)
+bool peers_work(struct peers *ps)
 {
 	struct peer *p;
 
 	while ((p = TAILQ_FIRST(&ps->doomed)))
-		peer_drop(p, p->why);
+		peer_over(p, -ECONNRESET, p->why);
+	p = TAILQ_FIRST(&ps->unfinished);
+	if (p)
+		go_on(p);
+	return !TAILQ_EMPTY(&ps->unfinished);
 }
 
 void peers_deinit(struct peers *ps)

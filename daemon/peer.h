@@ -8,7 +8,7 @@
  *
  * Strict: what the codec or a handler rejects, a fd that nobody asked for, events that are not
  * read: that peer is dropped with one log line that names it and why; the daemon goes on.
- * Fair: one request for each peer and turn of the loop, a few RETURNs; while a reply cannot be
+ * Fair: one request, or a piece of one (OPS_MORE), for each peer and turn of the loop, a few RETURNs; while a reply cannot be
  * sent nothing more is read. What waits for a client that does not read is bounded: by what it has
  * bound and parked itself, plus EVENTS_MAX; others' frees never wait here, but are refused (STATUS_BUSY).
  *
@@ -27,6 +27,7 @@ struct peers {
 	struct world *world;
 	struct loop *loop;
 	TAILQ_HEAD(, peer) all, doomed;
+	TAILQ_HEAD(, peer) unfinished; /* a request of theirs is done in pieces */
 	SLIST_HEAD(, kept) kept; /* sockets that must not be closed: passing.h */
 	uint32_t n_refused; /* over their user's limit of sessions, waiting to be told so */
 	void (*wake)(void *ctx); /* peers_work is wanted */
@@ -50,7 +51,7 @@ int peer_absent_take(struct peers *ps, struct session *s, int pidfd);
  */
 int peer_new_take(struct peers *ps, int fd);
 
-/* Closes the doomed. */
-void peers_work(struct peers *ps);
+/* Closes the doomed; and a piece of what one has asked for and takes long. True: there is more. */
+bool peers_work(struct peers *ps);
 
 #endif

@@ -44,13 +44,14 @@ static void on_work(void *ctx)
 {
 	struct server *s = ctx;
 	uint64_t next;
+	bool more;
 
 	s->work_at_ns = UINT64_MAX;
-	peers_work(&s->peers);
+	more = peers_work(&s->peers);
 	next = world_work(&s->world);
 	POINT_AUDIT(&s->world);
-	if (next != UINT64_MAX)
-		wake_in(s, next);
+	if (more || next != UINT64_MAX)
+		wake_in(s, more ? 0 : next);
 }
 
 int server_new(struct server **out, struct loop *l, struct committer *committer,

@@ -81,6 +81,19 @@ void session_return(struct session *s, struct credentials *who, const struct ses
 	s->is_resuming = true;
 }
 
+void session_away(struct session *s)
+{
+	struct binding *b;
+
+	s->port = NULL;
+	s->is_resuming = false;
+	s->settled = NULL;
+	TAILQ_FOREACH(b, &s->bound, of_session) {
+		b->is_resumed = false;
+		b->told = b->n_told = 0;
+	}
+}
+
 struct session *session_free(struct session *s)
 {
 	if (!s)

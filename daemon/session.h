@@ -54,6 +54,7 @@ struct session {
 				 another one's */
 	bool has_unbound;     /* has ever unbound a heap */
 	bool is_resuming;     /* back, and has not told yet all that it holds */
+	struct binding *settled; /* it has told: bindings before this one have been seen to; NULL: none */
 	const struct session_port *port; /* NULL: ended, or absent */
 	void *port_ctx;
 	TAILQ_ENTRY(session) link; /* the server's: of all, or of those that have ended */
@@ -71,6 +72,8 @@ int session_revive_take(struct session **out, uint64_t id, struct credentials *w
 /* It is back, with a process's fresh credentials, which are taken. */
 void session_return(struct session *s, struct credentials *who, const struct session_port *port,
 		    void *ctx);
+/* It was coming back, and has lost its port again. What it has told so far is forgotten. */
+void session_away(struct session *s);
 /* Pre: nothing bound, nothing parked. NULL is fine; returns NULL. */
 struct session *session_free(struct session *s);
 

@@ -660,6 +660,83 @@ static void a_million_fragments(_unused_ void **state)
 	a = b = NULL;
 }
 
+static int tell(struct player *p, uint64_t id, uint32_t flags)
+{
+	struct reply reply;
+	struct frame f;
+	struct wire_resume *body = frame_init(&f, OP_RESUME, 1, 0, sizeof(*body));
+	int r;
+
+	body->heap = id;
+	body->flags = flags;
+	r = ops_call(&st.world, p->session, &f, &reply);
+	assert_true(r != 0 || reply.frame.header.status == STATUS_OK);
+	return r;
+}
+
+/* A session that has come back tells of none of its fragments: they come back in pieces, too. */
+static void a_million_fragments_untold(_unused_ void **state)
+{
+	const struct binding *mine;
+	uint32_t pieces = 0, others = 0;
+	int r;
+
+	st.unchecked = true;
+	make(2 * MANY, 0);
+	assert_int_equal(0, send_return(a, heap, 0, 0, 2 * MANY, false));
+	for (uint32_t i = 0; i < MANY; i++)
+		assert_int_equal(STATUS_OK,
+				 ask_refill_full(i % 2 ? a : b,
+						 &(struct wire_refill){.heap = heap, .pages = 1}));
+	mine = session_binding(a->session, heap);
+	assert_true(mine->held.n_extents > MANY / 4);
+	a->session->is_resuming = true;
+	do {
+		uint32_t before = mine->held.n_pages;
+
+		r = tell(a, heap, 0);
+		assert_true(before - mine->held.n_pages <= 512);
+		pieces++;
+		others += ask_refill(c, heap, 1, 0) == STATUS_OK; /* the daemon is there for others meanwhile */
+		stage_check(&st);
+	} while (r == OPS_MORE);
+	assert_int_equal(0, r);
+	assert_int_equal(0, mine->held.n_pages);
+	assert_true(pieces > MANY / 512 / 2);
+	assert_int_equal(pieces, others);
+	assert_int_equal(0, tell(a, 0, WIRE_RESUME_END));
+	assert_false(a->session->is_resuming);
+}
+
+/* It has many heaps, and tells of every second only. */
+static void many_bindings_untold(_unused_ void **state)
+{
+	uint32_t pieces = 0;
+	int r;
+
+	make(4, 0);
+	for (uint32_t i = 0; i < 40; i++) {
+		uint64_t id = create_heap(a, NULL, 4, 0, NULL);
+
+		a->session->is_resuming = true;
+		if (i % 2)
+			assert_int_equal(0, tell(a, id, WIRE_RESUME_ALL));
+		a->session->is_resuming = false;
+	}
+	a->session->is_resuming = true;
+	do {
+		uint32_t before = a->session->n_bound;
+
+		r = tell(a, 0, WIRE_RESUME_END);
+		assert_true(before - a->session->n_bound <= 1);
+		pieces++;
+	} while (r == OPS_MORE);
+	assert_int_equal(0, r);
+	assert_int_equal(20, a->session->n_bound);
+	assert_in_range(pieces, 21, 42);
+	assert_int_equal(-EPROTO, tell(a, 0, WIRE_RESUME_END));
+}
+
 /* A heap that ends with orphans in it does not wait for them. */
 static void deleted_with_orphans(_unused_ void **state)
 {
@@ -716,6 +793,8 @@ int main(void)
 		TEST(ahead_waits_for_nobody_who_waits),
 		TEST(free_reaches_the_holder),
 		TEST(a_million_fragments),
+		TEST(a_million_fragments_untold),
+		TEST(many_bindings_untold),
 		TEST(deleted_with_orphans),
 	};
 

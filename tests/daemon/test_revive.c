@@ -225,7 +225,10 @@ static int resume(struct second *two, struct session *s, struct wire_resume *bod
 	memcpy(frame_init(&f, OP_RESUME, 1, 0, length), body, length);
 	if (codec_check_request(&f, CODEC_CALL, &why) < 0)
 		fail_msg("RESUME: %s", why);
-	r = ops_call(&two->world, s, &f, &reply);
+	do {
+		r = ops_call(&two->world, s, &f, &reply);
+		check(&two->world);
+	} while (r == OPS_MORE);
 	*status = reply.frame.header.status;
 	check(&two->world);
 	return r;

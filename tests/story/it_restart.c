@@ -356,6 +356,80 @@ static void a_thief(void)
 	EXPECT(0, do_delete(l, 0));
 }
 
+/* ---- a link that breaks while a session comes back ---- */
+
+static int resume_by_hand(struct raw *r, uint64_t session)
+{
+	struct frame f;
+	struct wire_hello *hello;
+	int status;
+
+	EXPECT(0, raw_connect(r));
+	hello = frame_init(&f, OP_HELLO, 0, 0, sizeof(*hello));
+	hello->version = WIRE_VERSION;
+	hello->features = WIRE_FEATURE_BASE | WIRE_FEATURE_KEPT;
+	hello->resume = session;
+	status = raw_call(r, &f);
+	if (status == STATUS_OK)
+		r->event = take_fd(&f.fds[0]);
+	frame_close_fds(&f);
+	return status;
+}
+
+static int tell_by_hand(struct raw *r, uint64_t heap, uint32_t flags)
+{
+	struct frame f;
+	struct wire_resume *body = frame_init(&f, OP_RESUME, 0, 0, sizeof(*body));
+
+	body->heap = heap;
+	body->flags = flags;
+	return raw_call(r, &f);
+}
+
+/* Whatever it is that has gone wrong: it may try again, also before heapd has seen the end of the first link. */
+static void a_return_that_is_broken_off(void)
+{
+	struct raw r = RAW_NULL, other = RAW_NULL;
+	struct wire_bound bound;
+	uint64_t session;
+	int fd = -1;
+
+	heapd_keep(STORE);
+	heapd_start(PATIENT);
+	raw_open(&r);
+	EXPECT(STATUS_OK, raw_create(&r, "mine", BYTES, 0, &bound, &fd));
+	session = r.welcome.session;
+	heapd_kill();
+	raw_close(&r);
+	heapd_start(PATIENT);
+	for (int i = 0; i < 20; i++) {
+		EXPECT(STATUS_OK, resume_by_hand(&r, session));
+		if (i % 2)
+			EXPECT(STATUS_OK, tell_by_hand(&r, bound.heap, i % 4 == 1 ? WIRE_RESUME_ALL : WIRE_RESUME_MORE));
+		if (i % 5 == 4)
+			close_fd(&r.event);
+		raw_close(&r);
+		assert_int_equal(BYTES, watch_granted("mine"));
+	}
+	EXPECT(STATUS_OK, resume_by_hand(&r, session));
+	EXPECT(STATUS_OK, tell_by_hand(&r, bound.heap, WIRE_RESUME_ALL));
+	EXPECT(STATUS_OK, resume_by_hand(&other, session));
+	assert_true(raw_hung_up(r.call));
+	EXPECT(STATUS_OK, tell_by_hand(&other, bound.heap, WIRE_RESUME_ALL));
+	EXPECT(STATUS_OK, tell_by_hand(&other, 0, WIRE_RESUME_END));
+	assert_int_equal(BYTES, watch_granted("mine"));
+	assert_int_equal(1, watch_bound("mine"));
+	raw_close(&r);
+	EXPECT(STATUS_OK, raw_connect(&r));
+	raw_close(&r);
+	/* who is back is not absent: it cannot be had once more, and ends with its link */
+	EXPECT(STATUS_MISSING, resume_by_hand(&r, session));
+	raw_close(&r);
+	raw_close(&other);
+	UNTIL(watch_bound("mine") == 0 && watch_granted("mine") == 0);
+	close_fd(&fd);
+}
+
 /* ---- a full store ---- */
 
 static void a_full_store(void)
@@ -442,6 +516,7 @@ int main(void)
 		STORY(a_daemon_that_knows_nobody),
 		STORY(no_daemon_comes),
 		STORY(a_thief),
+		STORY(a_return_that_is_broken_off),
 		STORY(a_full_store),
 		STORY(a_hundred_restarts),
 		STORY(restarts_by_sigterm),
