@@ -315,16 +315,42 @@ static struct step step_free_surely(int heap, int slot)
 	return (struct step){ .run = run_free, .heap = heap, .slot = slot };
 }
 
-/* Waits, in the holder, until the block of slot 0 is free, and takes it for slot 2. There is no heapd to ask. */
+/* Takes all that there is until it is the place of slot 0, for slot 2, and gives the others back. */
+static int run_place(struct step *s)
+{
+	const int first = 100;
+	int n = 0, r;
+
+	s->value = 0;
+	do {
+		r = rt_heap_alloc(&self.heap[0], 64, TM_NONBLOCK, &self.block[first + n]);
+		if (r == 0 && self.block[first + n] == self.block[0])
+			self.block[2] = self.block[first + n];
+		else if (r == 0)
+			n++;
+		s->value = self.block[2] == self.block[0];
+	} while (r == 0 && !s->value);
+	r = r == -EWOULDBLOCK ? 0 : r;
+	while (r == 0 && n)
+		r = rt_heap_free(&self.heap[0], self.block[first + --n]);
+	return r;
+}
+
+/*
+ * Waits, in the holder, until the block of slot 0 is free. There is no heapd to ask; nor may the holder ask for
+ * memory that it has not, so it shall have all of the heap.
+ */
 static void take_its_place(struct lane *holder)
 {
-	uint64_t place = block_address(holder, 0);
+	struct step s = { .run = run_place };
 
+	EXPECT(0, forget_block(holder, 2));
 	for (;;) {
-		EXPECT(0, do_alloc(holder, 0, 2, 64, TM_NONBLOCK));
-		if (block_address(holder, 2) == place)
+		struct step done = lane_run(holder, s);
+
+		EXPECT(0, done.result);
+		if (done.value)
 			return;
-		EXPECT(0, do_free(holder, 0, 2));
 		story_pause("what was freed is free", __FILE__, __LINE__);
 	}
 }
