@@ -10,7 +10,7 @@
  * They answer for the usual case alone: a block from or to the array of this CPU. For everything else, errors too, they do
  * nothing, and the caller takes the way through the lock, which tells what is the matter.
  *
- * Bound: two sequences each (client/rseq_mark.h). No system call, no lock, no loop, no atomic instruction.
+ * Bound: two sequences each (client/rseq_mark.h), some 60 instructions in all. No system call, no lock, no loop, no atomic instruction.
  * Not here: the way through the lock (client/heap_alloc.c, client/rt_heap.c).
  */
 #ifndef HEAPD_CLIENT_HEAP_FAST_H
@@ -24,24 +24,20 @@ enum fast {
 	FAST_HELD, /* a block is in the caller's hands that is marked no more, or not yet: heap_put() it */
 };
 
-/* What the sequences need to know of a descriptor's heap. False: no descriptor. */
-static inline __attribute__((always_inline)) bool heap_fast_find(const RT_HEAP *d, struct heap **out, struct rseq_if *when)
+/* A descriptor's heap and what its serial begins with. False: no descriptor. */
+static inline __attribute__((always_inline)) bool heap_fast_find(const RT_HEAP *d, struct heap **h, uint64_t *open)
 {
 	struct descriptor *e;
-	struct heap *h;
 
 	if (unlikely(!d || d->magic_ != RT_HEAP_MAGIC || d->index_ >= MAX_DESCRIPTORS))
 		return false;
 	e = &registry_table_[d->index_];
 	if (unlikely(atomic_load_explicit(&e->serial, memory_order_acquire) != d->serial_))
 		return false;
-	when->open = d->serial_ >> HAND_SERIAL_BITS;
-	if (unlikely(!when->open)) /* an entry that nobody has used has that serial */
+	*open = d->serial_ >> HAND_SERIAL_BITS;
+	if (unlikely(!*open)) /* an entry that nobody has used has that serial */
 		return false;
-	h = atomic_load_explicit(&e->heap, memory_order_relaxed);
-	when->gate = &h->hand.arrays.gate;
-	when->word = &h->control;
-	*out = h;
+	*h = atomic_load_explicit(&e->heap, memory_order_relaxed);
 	return true;
 }
 
@@ -55,41 +51,33 @@ static inline uint8_t *heap_fast_mark(const struct heap *h, uint64_t number)
 static inline __attribute__((always_inline)) enum fast heap_fast_alloc(const RT_HEAP *d, size_t size, void **blockp,
 								       struct heap **h, uint64_t *held)
 {
-	struct rseq_if when;
-	uint64_t mark;
+	uint64_t mark, open;
 	int64_t self;
 	uint8_t *base;
 
 	if (unlikely(size - 1 >= HW_PAGE_SIZE)) /* 0, too */
 		return FAST_NO;
-	if (unlikely(!heap_fast_find(d, h, &when)))
+	if (unlikely(!heap_fast_find(d, h, &open)))
 		return FAST_NO;
 	mark = HAND_MARK(bucket_for(size));
 	self = rseq_where();
-	if (unlikely(!rseq_pop(&(*h)->hand.arrays, self, mark, when.open, held)))
+	if (unlikely(!rseq_pop(&(*h)->hand.arrays, self, mark, open, held)))
 		return FAST_NO;
 	base = __atomic_load_n(&(*h)->base, __ATOMIC_RELAXED);
-	if (unlikely(!rseq_mark(&when, self, heap_fast_mark(*h, *held), (uint8_t)mark)))
+	if (unlikely(!rseq_mark(&(*h)->hand.arrays, &(*h)->control, self, open, heap_fast_mark(*h, *held), mark)))
 		return FAST_HELD;
 	*blockp = base + (*held << HAND_UNIT_SHIFT);
 	return FAST_DONE;
 }
 
-/*
- * The mark of what this thread freed last. If the next one is like it, as often, the processor need not wait for the block's mark
- * before it looks at the array: a branch that is foretold in place of a load that is waited for.
- */
-extern __thread uint64_t heap_fast_last_ __attribute__((tls_model("initial-exec")));
-
 /* Frees it; or *held. */
 static inline __attribute__((always_inline)) enum fast heap_fast_free(const RT_HEAP *d, const void *block, struct heap **h,
 								      uint64_t *held)
 {
-	struct rseq_if when;
-	uint64_t offset, mark, last;
+	uint64_t offset, mark, open;
 	int64_t self;
 
-	if (unlikely(!heap_fast_find(d, h, &when)))
+	if (unlikely(!heap_fast_find(d, h, &open)))
 		return FAST_NO;
 	offset = (uint64_t)((uintptr_t)block - (uintptr_t)__atomic_load_n(&(*h)->base, __ATOMIC_RELAXED));
 	/* turned by four bits: what is no multiple of 16 becomes a number far above all */
@@ -97,12 +85,9 @@ static inline __attribute__((always_inline)) enum fast heap_fast_free(const RT_H
 	if (unlikely(*held >= atomic_load_explicit(&(*h)->hand.n_marks, memory_order_relaxed)))
 		return FAST_NO;
 	self = rseq_where();
-	last = heap_fast_last_;
-	if (unlikely(!rseq_claim(&when, self, heap_fast_mark(*h, *held), &mark)))
+	if (unlikely(!rseq_claim(&(*h)->hand.arrays, &(*h)->control, self, open, heap_fast_mark(*h, *held), &mark)))
 		return FAST_NO;
-	if (rseq_differ(mark, last))
-		heap_fast_last_ = last = mark;
-	if (unlikely(!rseq_push(&(*h)->hand.arrays, self, last, when.open, (*h)->hand.max, *held)))
+	if (unlikely(!rseq_push(&(*h)->hand.arrays, self, mark, open, (*h)->hand.max, *held)))
 		return FAST_HELD;
 	return FAST_DONE;
 }

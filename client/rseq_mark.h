@@ -1,40 +1,36 @@
 /*
- * rseq_mark.h: a byte for each block that says whether somebody has it, changed by restartable sequences
+ * rseq_mark.h: the restartable sequences of heaps: a number out of or into an array, a byte for each block
  *
- * Model: who takes a block marks it (a byte that is not 0), who frees it claims it: reads the mark and
- * stores 0. Both are sequences (client/rseq.h) that end with that store, and so do not happen at all if the gate
- * is not open as their caller brought it, or if a second word, the word of others, is not what it should
- * be. That is what makes them safe beside an end of all: who shuts the gate and calls rseq_barrier() may unmap the
- * bytes and that word.
+ * Model: arrays as in client/rseq.h, of WIRE_BUCKETS kinds; and for each block a byte, the mark, that says whether
+ * somebody has it, and of which kind it is. Who takes a block marks it, who frees it claims it: reads the mark
+ * and stores 0. These two are sequences as well, and so do not happen at all if the gate is not open as their caller
+ * brought it, or the control slot does not say that the heap lives. That is what makes them safe beside the end
+ * of a heap: who has shut the gate and called rseq_barrier() may unmap marks, slots and control slot.
  *
  * Two claims of one mark: on one CPU exactly one is believed, since the other one is sent back to its start when
  * the kernel changes from thread to thread. On two CPUs both may be, if both look before either stores, some
  * nanoseconds apart. With STRICT_FREES the store is a locked exchange and exactly one is believed.
  *
- * Bound: 9 instructions, RSEQ_TRIES times. Safe in signal handlers.
- * Not here: where there are no sequences nothing is marked (client/hand.h).
+ * Why not rseq_take and rseq_give: here what is constant is constant, each is tried once, and the CPU is read inside
+ * the sequence, which makes them half as long. What they do to an array is the same.
+ *
+ * Bound: 20 instructions at most, tried once: a caller that was interrupted goes the long way. No system call.
+ * Not here: what marks mean, who shuts the gate (client/hand.h). Where there are no sequences all is refused.
  */
 #ifndef HEAPD_CLIENT_RSEQ_MARK_H
 #define HEAPD_CLIENT_RSEQ_MARK_H
 
 #include "client/rseq.h"
 
-/* What must hold when a sequence ends: the gate has the value open, and the state of *word is STATE_LIVE. */
-struct rseq_if {
-	const _Atomic uint64_t *gate;
-	uint64_t open;
-	_Atomic(const struct wire_control *) const *word;
-};
-
 /* The mark of what belongs into arrays of kind 0; of the next kind one more. Never 0. */
 #define RSEQ_MARK_MIN 3
 
+/* Points to the control slot whose state must be STATE_LIVE for a block to be marked or claimed. */
+typedef _Atomic(const struct wire_control *) const rseq_word;
+
 #if RSEQ_HERE && !defined(TEST_RSEQ)
 
-/*
- * As RSEQ_BEGIN, but that the thread's area is not computed, and whatever the CPU is: who needs it reads it inside the
- * sequence. (An interrupted one goes to `no`, too: for the caller that is a reason like the others to take the long way.)
- */
+/* As RSEQ_BEGIN and RSEQ_END, on whatever CPU; self: where the thread's area lies from the thread pointer. */
 #define RSEQ_BRIEF_BEGIN \
 	".pushsection __rseq_cs, \"aw\"\n" \
 	".balign 32\n" \
@@ -136,15 +132,15 @@ no:
 }
 
 /* False: the gate is not open, the word not as wanted, or it was interrupted; the byte is as it was. */
-static inline __attribute__((always_inline)) bool rseq_mark(const struct rseq_if *when, int64_t self, uint8_t *byte,
-							    uint8_t mark)
+static inline __attribute__((always_inline)) bool rseq_mark(const struct rseq_arrays *a, rseq_word *word,
+							    int64_t self, uint64_t open, uint8_t *byte, uint64_t mark)
 {
 	__asm__ goto volatile(
 		RSEQ_BRIEF_BEGIN RSEQ_WORD
-		"movb %[mark], %[byte]\n"
+		"movb %b[mark], %[byte]\n"
 		RSEQ_BRIEF_END
 		: /* no outputs */
-		: [self] "r"(self), [gate] "m"(*when->gate), [open] "r"(when->open), [word] "m"(*when->word),
+		: [self] "r"(self), [gate] "m"(a->gate), [open] "r"(open), [word] "m"(*word),
 		  [live] "i"(STATE_LIVE), [byte] "m"(*byte), [mark] "q"(mark)
 		: "rax", "memory", "cc"
 		: no);
@@ -160,8 +156,8 @@ no:
 #endif
 
 /* *mark, and the byte is 0. False: it was 0, or as rseq_mark. */
-static inline __attribute__((always_inline)) bool rseq_claim(const struct rseq_if *when, int64_t self, uint8_t *byte,
-							     uint64_t *mark)
+static inline __attribute__((always_inline)) bool rseq_claim(const struct rseq_arrays *a, rseq_word *word,
+							     int64_t self, uint64_t open, uint8_t *byte, uint64_t *mark)
 {
 	uint64_t found;
 
@@ -180,7 +176,7 @@ static inline __attribute__((always_inline)) bool rseq_claim(const struct rseq_i
 		RSEQ_BRIEF_END
 #endif
 		: [found] "=&r"(found)
-		: [self] "r"(self), [gate] "m"(*when->gate), [open] "r"(when->open), [word] "m"(*when->word),
+		: [self] "r"(self), [gate] "m"(a->gate), [open] "r"(open), [word] "m"(*word),
 		  [live] "i"(STATE_LIVE), [byte] "m"(*byte) RSEQ_ZERO
 		: "rax", "memory", "cc"
 		: no);
@@ -190,21 +186,7 @@ no:
 	return false;
 }
 
-/* a != b, but that the compiler does not know it, and so does not take the one for the other where they are equal. */
-static inline bool rseq_differ(uint64_t a, uint64_t b)
-{
-	bool differ;
-
-	__asm__("cmpq %[b], %[a]" : "=@ccne"(differ) : [a] "r"(a), [b] "r"(b));
-	return differ;
-}
-
 #else
-static inline bool rseq_differ(uint64_t a, uint64_t b)
-{
-	return a != b;
-}
-
 static inline int64_t rseq_where(void)
 {
 	return 0;
@@ -224,15 +206,17 @@ static inline bool rseq_push(struct rseq_arrays *a, int64_t self, uint64_t mark,
 	return false;
 }
 
-static inline bool rseq_mark(const struct rseq_if *when, int64_t self, uint8_t *byte, uint8_t mark)
+static inline bool rseq_mark(const struct rseq_arrays *a, rseq_word *word, int64_t self, uint64_t open, uint8_t *byte,
+			     uint64_t mark)
 {
-	(void)when, (void)self, (void)byte, (void)mark;
+	(void)a, (void)word, (void)self, (void)open, (void)byte, (void)mark;
 	return false;
 }
 
-static inline bool rseq_claim(const struct rseq_if *when, int64_t self, uint8_t *byte, uint64_t *mark)
+static inline bool rseq_claim(const struct rseq_arrays *a, rseq_word *word, int64_t self, uint64_t open, uint8_t *byte,
+			      uint64_t *mark)
 {
-	(void)when, (void)self, (void)byte, (void)mark;
+	(void)a, (void)word, (void)self, (void)open, (void)byte, (void)mark;
 	return false;
 }
 #endif

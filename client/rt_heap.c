@@ -269,8 +269,6 @@ EXPORT int rt_heap_unbind(RT_HEAP *heap)
 
 /* ---- blocks ---- */
 
-__thread uint64_t heap_fast_last_ __attribute__((tls_model("initial-exec")));
-
 /* The lock is held, and given. */
 static int alloc_unlock(struct heap *h, size_t size, const struct timespec *abs, RTIME timeout, uint64_t *offset)
 {
