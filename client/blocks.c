@@ -12,7 +12,7 @@
  * written with release, so who reads it sees that the serial had gone. (No fences: the thread
  * sanitizer does not know them.) The exchanges are full barriers.
  */
-#include "client/blocks.h"
+#include "client/blocks_inline.h"
 
 #ifndef __SIZEOF_INT128__
 #error "needs a processor that exchanges 16 bytes at once"
@@ -29,10 +29,10 @@ _Static_assert(sizeof(union head) == sizeof(struct wire_vacant), "one exchange")
 /* One opening, as an operation sees it. */
 struct view {
 	uint64_t serial;
+	_Atomic uint32_t *link;
 	struct wire_stats *stats;
 	union head *head;
-	_Atomic uint32_t *link;
-	uint64_t base, stride, inverse;
+	uint64_t base, stride;
 	uint32_t n, out;
 };
 
@@ -74,10 +74,17 @@ static inline union head head_next(union head old, uint32_t top, uint32_t n_free
 
 /* ---- an opening ---- */
 
-static inline bool still(const struct blocks *b, uint64_t serial)
+static inline void read_fields(const struct blocks *b, struct view *v)
 {
 	BLOCKS_STEP();
-	return likely(atomic_load_explicit(&b->serial, memory_order_acquire) == serial);
+	v->stats = atomic_load_explicit(&b->stats, memory_order_acquire);
+	v->head = head_of(v->stats);
+	v->link = atomic_load_explicit(&b->link, memory_order_acquire);
+	BLOCKS_STEP();
+	v->base = atomic_load_explicit(&b->base, memory_order_acquire);
+	v->stride = atomic_load_explicit(&b->stride, memory_order_acquire);
+	v->n = atomic_load_explicit(&b->n, memory_order_acquire);
+	v->out = atomic_load_explicit(&b->out, memory_order_acquire);
 }
 
 /* The fields, not looked at again yet. False: closed. */
@@ -87,16 +94,7 @@ static inline bool look(const struct blocks *b, struct view *v)
 	v->serial = atomic_load_explicit(&b->serial, memory_order_acquire);
 	if (unlikely(v->serial == 0))
 		return false;
-	BLOCKS_STEP();
-	v->stats = atomic_load_explicit(&b->stats, memory_order_acquire);
-	v->head = head_of(v->stats);
-	v->link = atomic_load_explicit(&b->link, memory_order_acquire);
-	BLOCKS_STEP();
-	v->base = atomic_load_explicit(&b->base, memory_order_acquire);
-	v->stride = atomic_load_explicit(&b->stride, memory_order_acquire);
-	v->inverse = atomic_load_explicit(&b->inverse, memory_order_acquire);
-	v->n = atomic_load_explicit(&b->n, memory_order_acquire);
-	v->out = atomic_load_explicit(&b->out, memory_order_acquire);
+	read_fields(b, v);
 	return true;
 }
 
@@ -113,28 +111,6 @@ static uint64_t inverse_of(uint64_t odd)
 	for (int i = 0; i < 5; i++)
 		x *= 2 - odd * x;
 	return x;
-}
-
-static inline uint64_t rotate_right(uint64_t x, unsigned int by)
-{
-	return x >> by | x << (-by & 63);
-}
-
-/*
- * The number of the block at that address. To multiply with the inverse and to rotate are
- * one-to-one on 64-bit words and take m * stride to m, so the n offsets of blocks are the only
- * ones that become numbers below n: one comparison finds what is outside and what is in between.
- */
-static inline uint64_t number_of(const struct view *v, const void *block)
-{
-	uint64_t offset = (uint64_t)(uintptr_t)block - v->base;
-
-	return rotate_right(offset * v->inverse, (unsigned int)__builtin_ctzll(v->stride));
-}
-
-static inline void *address_of(const struct view *v, uint32_t number)
-{
-	return (void *)(uintptr_t)(v->base + number * v->stride);
 }
 
 /* ---- figures ---- */
@@ -154,11 +130,13 @@ static inline void note_high(const struct view *v, uint32_t n_free)
 
 /* Nothing holds this opening: if it ends at this very moment, the next user of the slot may be charged
  * with the count. It is only shown. */
-static int note_bad(const struct blocks *b, const struct view *v)
+int blocks_note_bad(const struct blocks *b, uint64_t serial)
 {
-	if (!still(b, v->serial))
+	struct wire_stats *stats = atomic_load_explicit(&b->stats, memory_order_acquire);
+
+	if (!blocks_still(b, serial))
 		return -EBADF;
-	(void)__atomic_fetch_add(&v->stats->bad_frees, 1, __ATOMIC_RELAXED);
+	(void)__atomic_fetch_add(&stats->bad_frees, 1, __ATOMIC_RELAXED);
 	return -EINVAL;
 }
 
@@ -189,6 +167,7 @@ void blocks_open(struct blocks *b, const struct blocks_layout *l)
 
 	assert(l->n > 0 && l->n <= BLOCKS_MAX && l->serial && l->first_tag && "as the header says");
 	assert(atomic_load(&b->serial) == 0 && "closed");
+	assert((!l->heads || (l->n <= BLOCKS_KNOWN && l->stride * l->n <= BLOCKS_REACH)) && "as the header says");
 	fill_links(l->link, l->n);
 	fill_head(l->stats, l->first_tag, l->n);
 	BLOCKS_STEP();
@@ -202,78 +181,186 @@ void blocks_open(struct blocks *b, const struct blocks_layout *l)
 	atomic_store_explicit(&b->out, out, memory_order_release);
 	BLOCKS_STEP();
 	atomic_store_explicit(&b->serial, l->serial, memory_order_release);
+	if (l->heads)
+		magazines_begin(atomic_load(&b->at_hand), l->serial, l->heads, l->row_max);
 }
 
-int blocks_close(struct blocks *b, uint64_t *last_tag)
+/* NULL: nothing is ever at hand in this opening, whose serial was looked at; or it has ended. */
+static struct magazines *magazines_of(const struct blocks *b, uint64_t serial)
+{
+	struct magazines *m = atomic_load(&b->at_hand);
+
+	return m && MAGAZINES_SERIAL(atomic_load(&m->rows.gate)) == (uint32_t)serial ? m : NULL;
+}
+
+/*
+ * The gate is shut, or nothing is at hand. What is at hand is there as what the stack has: the head is read first, and
+ * who steals a number changes the head before it is his (confirm).
+ */
+static int close_head(struct blocks *b, uint64_t serial, const struct magazines *m, uint64_t *last_tag)
 {
 	union head old, new;
 	struct view v;
 
-	if (!look(b, &v))
+	if (!look(b, &v) || v.serial != serial)
 		return -EBADF;
-	old = head_read(v.head);
-	do {
-		if (!still(b, v.serial) || old.vacant.top == BLOCKS_CLOSED)
+	for (;;) {
+		old = head_read(v.head);
+		if (!blocks_still(b, v.serial) || old.vacant.top == BLOCKS_CLOSED)
 			return -EBADF;
-		if (old.vacant.n_free != v.n)
-			return -EBUSY;
 		new = head_next(old, BLOCKS_CLOSED, v.n);
-	} while (!head_exchange(v.head, &old, new));
+		if (old.vacant.n_free + (m ? magazines_sum(m) : 0) == v.n) {
+			if (head_exchange(v.head, &old, new))
+				break;
+		} else if (__atomic_load_n(&v.head->half[0], __ATOMIC_ACQUIRE) == old.half[0]) {
+			return -EBUSY; /* and not because somebody else has closed it, and forgotten what was at hand */
+		}
+	}
 	*last_tag = new.vacant.tag;
 	BLOCKS_STEP();
 	atomic_store_explicit(&b->serial, 0, memory_order_release);
 	return 0;
 }
 
-/* ---- take and give ---- */
-
-int blocks_take(struct blocks *b, void **block)
+int blocks_close(struct blocks *b, uint64_t *last_tag)
 {
-	union head old;
-	struct view v;
+	uint64_t serial = atomic_load(&b->serial);
+	struct magazines *m = magazines_of(b, serial);
+	int r;
+
+	if (!m)
+		return close_head(b, serial, NULL, last_tag);
+	r = magazines_close(m);
+	if (r < 0)
+		return r;
+	r = close_head(b, serial, m, last_tag);
+	if (r == 0)
+		magazines_end(m);
+	magazines_leave(m, false);
+	return r;
+}
+
+/* ---- take ---- */
+
+static int pop(const struct blocks *b, const struct view *v, uint32_t *number)
+{
+	union head old = head_read(v->head);
 	uint32_t top, next;
 
-	if (unlikely(!look(b, &v)))
-		return -EBADF;
-	old = head_read(v.head);
 	do {
 		top = old.vacant.top;
-		if (unlikely(!still(b, v.serial) || top == BLOCKS_CLOSED))
+		if (unlikely(!blocks_still(b, v->serial) || top == BLOCKS_CLOSED))
 			return -EBADF;
 		if (unlikely(top == 0))
 			return BLOCKS_EMPTY;
 		BLOCKS_STEP();
-		next = atomic_load_explicit(&v.link[top - 1], memory_order_relaxed);
-	} while (!head_exchange(v.head, &old, head_next(old, next, old.vacant.n_free - 1)));
-	BLOCKS_STEP();
-	atomic_store_explicit(&v.link[top - 1], v.out, memory_order_relaxed);
-	note_high(&v, old.vacant.n_free - 1);
-	*block = address_of(&v, top - 1);
+		next = atomic_load_explicit(&v->link[top - 1], memory_order_relaxed);
+	} while (!head_exchange(v->head, &old, head_next(old, next, old.vacant.n_free - 1)));
+	*number = top - 1;
+	note_high(v, old.vacant.n_free - 1);
 	return 0;
 }
 
-int blocks_give(struct blocks *b, const void *block)
+/*
+ * A number was stolen: the head is changed, so that whoever closes looks again. -EBADF: he was first, and the
+ * number is nothing. (Who looked in between, in the midst of a close that succeeds, has been told that it is empty.)
+ */
+static int confirm(const struct blocks *b, const struct view *v)
+{
+	union head old = head_read(v->head);
+
+	do {
+		if (!blocks_still(b, v->serial) || old.vacant.top == BLOCKS_CLOSED)
+			return -EBADF;
+	} while (!head_exchange(v->head, &old, head_next(old, old.vacant.top, old.vacant.n_free)));
+	return 0;
+}
+
+/* From any CPU's row, else from the stack: if that says it is empty, all were, for the gate is shut. */
+static int take_anywhere(struct blocks *b, struct magazines *m, const struct view *v, uint32_t *number)
+{
+	uint64_t entry;
+	int r;
+
+	if (magazines_close(m) < 0)
+		return BLOCKS_EMPTY; /* the kernel refuses what it has granted: what others have at hand is theirs */
+	if (!blocks_still(b, v->serial))
+		r = -EBADF;
+	else if (!magazines_steal(m, v->serial, &entry))
+		r = pop(b, v, number);
+	else if ((r = confirm(b, v)) == 0)
+		*number = (uint32_t)entry & (BLOCKS_KNOWN - 1);
+	magazines_leave(m, r >= 0);
+	return r;
+}
+
+/*
+ * The stack was empty. It and all rows were at one instant, if they are and have not changed when
+ * looked at again; that needs no system call. Two looks that differ are changes by others; then the gate is
+ * shut, so that the answer takes a bounded time.
+ */
+static int take_last(struct blocks *b, struct magazines *m, const struct view *v, uint32_t *number)
+{
+	union head head;
+	uint64_t sum, again;
+
+	if (!magazines_look(m, &sum))
+		return take_anywhere(b, m, v, number);
+	head = head_read(v->head);
+	if (!blocks_still(b, v->serial) || head.vacant.top == BLOCKS_CLOSED)
+		return -EBADF;
+	if (head.vacant.top == 0 && magazines_look(m, &again) && sum == again &&
+	    __atomic_load_n(&v->head->half[0], __ATOMIC_ACQUIRE) == head.half[0])
+		return BLOCKS_EMPTY;
+	return take_anywhere(b, m, v, number);
+}
+
+int blocks_take_slowly(struct blocks *b, void **block)
+{
+	struct magazines *m;
+	struct view v;
+	uint32_t number = 0;
+	int r;
+
+	if (unlikely(!look(b, &v)))
+		return -EBADF;
+	m = magazines_of(b, v.serial);
+	if (m && (blocks_take_at_hand(b, block) || (magazines_refill(m) && blocks_take_at_hand(b, block))))
+		return 0;
+	r = pop(b, &v, &number);
+	if (unlikely(r == BLOCKS_EMPTY && m))
+		r = take_last(b, m, &v, &number);
+	if (unlikely(r != 0))
+		return r;
+	BLOCKS_STEP();
+	atomic_store_explicit(&v.link[number], v.out, memory_order_relaxed);
+	*block = (void *)(uintptr_t)(v.base + number * v.stride);
+	return 0;
+}
+
+/* ---- give ---- */
+
+static void push(struct blocks *b, struct magazines *m, uint32_t number)
 {
 	union head old;
 	struct view v;
-	uint64_t number;
-	uint32_t word;
 
-	if (unlikely(!look(b, &v) || !still(b, v.serial)))
-		return -EBADF;
-	number = number_of(&v, block);
-	if (unlikely(number >= v.n))
-		return note_bad(b, &v);
-	BLOCKS_STEP();
-	word = v.out;
-	if (unlikely(!atomic_compare_exchange_strong_explicit(&v.link[number], &word, BLOCKS_CLAIMED,
-							      memory_order_acquire, memory_order_relaxed)))
-		return note_bad(b, &v);
+	read_fields(b, &v);
 	old = head_read(v.head);
 	do {
 		BLOCKS_STEP();
 		atomic_store_explicit(&v.link[number], old.vacant.top, memory_order_relaxed);
-	} while (!head_exchange(v.head, &old,
-				head_next(old, (uint32_t)number + 1, old.vacant.n_free + 1)));
-	return 0;
+	} while (!head_exchange(v.head, &old, head_next(old, number + 1, old.vacant.n_free + 1)));
+	/* a gate that stays shut is opened when the stack has enough for a while */
+	if (m && old.vacant.n_free >= v.n / 16)
+		magazines_reopen(m);
+}
+
+void blocks_give_slowly(struct blocks *b, uint64_t entry, uint32_t number)
+{
+	struct magazines *m = magazines_of(b, atomic_load(&b->serial));
+
+	if (m && (magazines_give(m, entry) || (magazines_relieve(m) && magazines_give(m, entry))))
+		return;
+	push(b, m, number);
 }

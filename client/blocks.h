@@ -5,9 +5,14 @@
  * block numbers. Its head {tag, top, n_free} is one 16-byte value that every take, give and close
  * changes by one compare-and-exchange, with a tag that is never used again: so the count of free
  * blocks is always exact, and whoever was interrupted with an old head in hand cannot do harm. Each
- * block has a link word: while it is free, what is below it in the stack; while it is out, a marker
- * of this opening. A give first claims its block by exchanging the marker, so of any number of
- * gives of one block exactly one is believed, also when they run in the same instant.
+ * block has a link word: while it is in the stack, what is below it; while it is out, a marker of this
+ * opening. A give first claims its block by exchanging the marker, so of any number of gives of one
+ * block exactly one is believed; of those that run in the same instant on two CPUs both may be, unless
+ * it is built with strict_frees: the exchange is one instruction, but not a locked one.
+ *
+ * In front of the stack each CPU may have some blocks at hand (client/magazines.h): most takes and gives
+ * then touch neither head nor any word that another CPU writes. They are as free as those in the stack: a
+ * take that finds the stack empty gets them wherever they are, and a close counts them.
  *
  * A struct blocks may be opened and closed again and again while other threads, and handlers that
  * interrupted them, are anywhere in take and give. Each opening has a serial of its own. Whoever
@@ -15,13 +20,15 @@
  * marker (give) tells this opening from every other. For that, three things are never unmapped:
  * the struct, the link words and the statistics slot that holds the head.
  *
- * Invariant: each block is in the stack once, or its link is the marker and somebody has it, or one
- * running take or give is about to see to it; n_free is the length of the stack. While blocks are
- * out, the struct cannot be closed. blocks_check() proves it when nothing runs.
+ * Invariant: each block is in the stack once, or at hand once and its link says claimed, or its link is
+ * the marker and somebody has it, or one running take or give is about to see to it; n_free is the length of the
+ * stack. While blocks are out, the struct cannot be closed. blocks_check() proves it when nothing runs.
  *
  * Bound: take and give are some tens of instructions and repeat only the few of the exchange, each
- * time because another thread's exchange succeeded in between (lock-free). No loop over blocks but
- * in open and check. All but those two and close may be called from signal handlers, also from
+ * time because another thread's exchange succeeded in between (lock-free). A take that finds the stack
+ * empty looks at each row of the magazines up to four times, and if another CPU has a block it runs a
+ * barrier, which is a system call; so does close. No loop over blocks but in open and check. All but
+ * those two and close may be called from signal handlers, also from
  * one that interrupted any call here at any instruction.
  * Not here: the memory itself, which is never touched; who opens when (client/partitions.h).
  */
@@ -30,14 +37,20 @@
 
 #include <stdatomic.h>
 #include "common/base.h"
+#include "client/magazines.h"
 #include "proto/wire.h"
+
+/* An entry at hand is the offset of a block and, in the lower bits, its number. */
+#define BLOCKS_NUMBER_BITS 28
+#define BLOCKS_KNOWN (1u << BLOCKS_NUMBER_BITS)
+#define BLOCKS_REACH (UINT64_C(1) << (64 - BLOCKS_NUMBER_BITS))
 
 #define BLOCKS_MAX 0x7fffffffu /* of one struct; link words above it are markers */
 
 /* An answer, not a failure: all blocks are out. */
 #define BLOCKS_EMPTY 1
 
-/* A cache line with the epoch that client/partitions.h keeps beside it. */
+/* A cache line, and the magazines. */
 struct blocks {
 	_Atomic uint64_t serial;            /* of this opening; 0: closed */
 	_Atomic(struct wire_stats *) stats; /* .vacant is the head, .high and .bad_frees are kept */
@@ -47,6 +60,7 @@ struct blocks {
 	_Atomic uint64_t inverse;           /* … and that odd number's inverse modulo 2^64 */
 	_Atomic uint32_t n;
 	_Atomic uint32_t out;               /* the marker of this opening */
+	_Atomic(struct magazines *) at_hand; /* NULL: there are none. The caller's; stays when it is there */
 };
 
 /* What an opening is about. The caller's storage, only read. */
@@ -58,6 +72,9 @@ struct blocks_layout {
 	uint32_t n;               /* 1 .. BLOCKS_MAX */
 	uint64_t serial;          /* > 0, of no earlier opening of anything that had these links or this slot */
 	uint64_t first_tag;       /* > 0, above all tags that this slot ever had (blocks_close tells) */
+	struct wire_heads *heads; /* of the magazines' rows, as areas_heads gives them; NULL: nothing is at hand. Then
+				     stride * n <= BLOCKS_REACH, n <= BLOCKS_KNOWN */
+	uint32_t row_max;         /* blocks in a row at most, 1 .. RSEQ_ROW_ENTRIES */
 };
 
 /* Every block is free. b is closed, and nobody else opens it. O(n). */
@@ -69,14 +86,7 @@ void blocks_open(struct blocks *b, const struct blocks_layout *layout);
  */
 int blocks_close(struct blocks *b, uint64_t *last_tag);
 
-/* 0 and a block, the one given back last; BLOCKS_EMPTY; -EBADF: closed. */
-int blocks_take(struct blocks *b, void **block);
-
-/*
- * 0; -EINVAL: block is none, or none that is out; nothing changes but the count of bad frees.
- * -EBADF: closed.
- */
-int blocks_give(struct blocks *b, const void *block);
+/* blocks_take and blocks_give: client/blocks_inline.h. */
 
 /* Walks everything while nothing else runs. 0, -EUCLEAN; -EBADF: closed. O(n). */
 int blocks_check(const struct blocks *b);

@@ -11,6 +11,7 @@
 
 #define CACHE_LINE 64
 #define BLOCK_ALIGN 16
+#define AT_HAND_MIN 4 /* fewer numbers at a time are not worth an exchange */
 #define LINKS_MIN (HW_PAGE_SIZE / sizeof(uint32_t))
 
 struct partition partition_table_[MAX_PARTITIONS];
@@ -35,6 +36,7 @@ void partitions_reset(void)
 	lock_init(&table.lock);
 	for (int i = 0; i < MAX_PARTITIONS; i++) {
 		atomic_store(&partition_table_[i].blocks.serial, 0);
+		atomic_store(&partition_table_[i].blocks.at_hand, NULL);
 		private_forget(&table.place[i].arena);
 		table.place[i] = (struct place){.used = false}; /* a child has no links mapped */
 	}
@@ -75,10 +77,6 @@ static int links_grow(struct place *p, uint64_t n)
 	r = mapping_private(&link, capacity * sizeof(*p->link));
 	if (r < 0)
 		return r;
-	if (madvise(link, capacity * sizeof(*p->link), MADV_DONTFORK) < 0) {
-		mapping_free(link, capacity * sizeof(*p->link));
-		return -ENOMEM; /* the kernel's word for it may be EAGAIN, which means something else here */
-	}
 	p->link = link;
 	p->capacity = capacity;
 	return 0;
@@ -90,6 +88,41 @@ static int links_reserve(struct place *p, uint64_t n)
 	int r = p->capacity < n ? links_grow(p, n) : 0;
 
 	return r < 0 ? r : mapping_populate(p->link, n * sizeof(*p->link));
+}
+
+/* ---- magazines ---- */
+
+/* For a place that has none yet, and all its partitions from now on. NULL: it works without as well. */
+static struct magazines *magazines_reserve(struct blocks *b)
+{
+	struct magazines *m = atomic_load(&b->at_hand);
+	uint32_t n = m ? 0 : rseq_cpus();
+	void *memory;
+
+	if (m || magazines_rows(n) == 0 || mapping_private(&memory, magazines_size(n)) < 0)
+		return m;
+	if (mapping_populate(memory, magazines_size(n)) < 0) {
+		mapping_free(memory, magazines_size(n));
+		return NULL;
+	}
+	m = memory;
+	magazines_init(m, n);
+	atomic_store(&b->at_hand, m);
+	return m;
+}
+
+/* What is at hand is found whenever it is needed, but where there are few blocks that would be often. */
+static void give_magazines(struct blocks *b, const struct private_arena *arena, struct blocks_layout *l)
+{
+	struct magazines *m = magazines_reserve(b);
+	uint32_t rows = m ? atomic_load(&m->rows.n_rows) : 0;
+
+	if (rows == 0 || l->n / rows < AT_HAND_MIN || l->n > BLOCKS_KNOWN || l->stride * l->n > BLOCKS_REACH)
+		return;
+	if (session_heads(arena->session, arena->slot, rows / RSEQ_ROWS_EACH, &l->heads) < 0)
+		return;
+	l->row_max = (uint32_t)min_u64(l->n / rows, RSEQ_ROW_ENTRIES);
+	arena->stats->n_cpus = rows / RSEQ_ROWS_EACH;
 }
 
 /* ---- create and destroy ---- */
@@ -138,6 +171,7 @@ static void open_at(int ptno, size_t block_size, uint64_t stride, uint32_t n)
 		.n_blocks = n,
 		.ptno = (uint32_t)ptno,
 	};
+	give_magazines(&p->blocks, &place->arena, &layout);
 	lock_take(&table.lock);
 	layout.serial = ++table.last_serial;
 	layout.first_tag = table.last_tag + 1;

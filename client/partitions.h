@@ -6,16 +6,17 @@
  * number is that of the place. The link words lie in memory of our own, which a place keeps for
  * its next partition: when that needs more, the place gets twice as much or more, and the old
  * stays mapped for threads that still look at it. So a place reserves at most twice the address
- * space of the largest partition it ever had, with memory behind what was needed. A child of a
- * fork does not get them (MADV_DONTFORK), so that a fork leaves no page behind that its parent
- * would have to copy at the next take.
+ * space of the largest partition it ever had, with memory behind what was needed. So does it keep the
+ * magazines, which hold what each CPU has at hand. A child of a fork finds both wiped (client/mapping.h):
+ * no page is left behind that its parent would have to copy at the next take, and there is nothing at hand
+ * and no block out, so the short ways need not ask whose child they are in.
  *
  * Invariant: a place is free, or somebody creates or destroys in it, or its blocks are open. Tags of
  * a statistics slot and serials only rise: blocks_open() gets what no earlier opening had.
  * In a child of a fork a place still names its parent's epoch: it is unknown there, and free.
  *
- * partition_find, blocks_take and blocks_give make no system call and take no lock: for signal
- * handlers too. Creating and destroying take a lock for a moment, not while they talk to the daemon.
+ * partition_find, blocks_take and blocks_give take no lock, and make no system call but for the last
+ * blocks that other CPUs have at hand: for signal handlers too. Creating and destroying take a lock for a moment, not while they talk to the daemon.
  * Not here: errno, argument rules of the interface (client/pt.c).
  */
 #ifndef HEAPD_CLIENT_PARTITIONS_H
@@ -29,7 +30,7 @@ struct partition {
 	struct blocks blocks;
 	_Atomic uint64_t epoch; /* it was made in; 0: none was */
 } __attribute__((__aligned__(64)));
-_Static_assert(sizeof(struct partition) == 64, "a cache line");
+_Static_assert(sizeof(struct partition) == 128, "two cache lines");
 
 extern struct partition partition_table_[MAX_PARTITIONS]; /* only for the inline below */
 

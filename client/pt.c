@@ -7,6 +7,7 @@
 #include "heapclient/pt.h"
 
 #include "client/cancel.h"
+#include "client/blocks_inline.h"
 #include "client/partitions.h"
 #include "client/process.h"
 
@@ -39,25 +40,45 @@ EXPORT int pt_destroy(int ptno)
 	return r < 0 ? fail(r) : 0;
 }
 
-EXPORT void *pt_getblock(int ptno)
+/* All that is not common: who has no partition of that number, who is a child, who finds nothing at hand. */
+static __attribute__((__noinline__)) void *get_slowly(int ptno)
 {
 	struct blocks *b;
 	void *block = NULL;
 	int r = partition_find(ptno, &b);
 
 	if (likely(r == 0))
-		r = blocks_take(b, &block);
+		r = blocks_take_slowly(b, &block);
 	if (unlikely(r < 0))
 		(void)fail(r);
 	return block;
 }
 
-static inline void give(int ptno, const void *block)
+static __attribute__((__noinline__)) void count_bad(int ptno, uint64_t serial)
 {
 	struct blocks *b;
 
-	if (likely(partition_find(ptno, &b) == 0))
-		(void)blocks_give(b, block); /* a bad one is counted, and there is nobody to tell */
+	if (partition_find(ptno, &b) == 0)
+		(void)blocks_note_bad(b, serial); /* there is nobody to tell */
+}
+
+EXPORT void *pt_getblock(int ptno)
+{
+	void *block;
+
+	if (likely((unsigned int)ptno < MAX_PARTITIONS && blocks_take_at_hand(&partition_table_[ptno].blocks, &block)))
+		return block;
+	return get_slowly(ptno);
+}
+
+static inline void give(int ptno, const void *block)
+{
+	uint64_t serial;
+
+	if (unlikely((unsigned int)ptno >= MAX_PARTITIONS))
+		return;
+	if (unlikely(blocks_try_give(&partition_table_[ptno].blocks, block, &serial) == -EINVAL))
+		count_bad(ptno, serial);
 }
 
 EXPORT void pt_freeblock(int ptno, void *block)

@@ -11,7 +11,7 @@
  * them (struct wire_heads), slots in private memory. All sequences ask one word, the gate: it is open to
  * those that bring the value that it has. To shut it is to store another value and to call
  * rseq_barrier(); from then on nothing changes but by whoever shut it. (A protocol for closers that
- * share no lock: client/cpucache.h.)
+ * share no lock: client/magazines.h.)
  *
  * Source of the semantics: rseq(2), linux/rseq.h, and membarrier(2) for rseq_barrier().
  * Bound: a sequence is at most 12 instructions. It is tried RSEQ_TRIES times, then the caller does

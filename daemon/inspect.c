@@ -53,6 +53,15 @@ static void take_off_heap(struct wire_stats *stats, const uint64_t at_hand[WIRE_
 	}
 }
 
+static void take_off_partition(struct wire_stats *stats, const uint64_t at_hand[WIRE_HEADS_KINDS])
+{
+	uint64_t n_free = stats->vacant.n_free;
+
+	for (uint32_t i = 0; i < WIRE_HEADS_KINDS; i++)
+		n_free += at_hand[i];
+	stats->vacant.n_free = (uint32_t)min_u64(n_free, UINT32_MAX);
+}
+
 void slot_read(const struct binding *b, struct wire_stats *stats)
 {
 	uint64_t at_hand[WIRE_HEADS_KINDS];
@@ -64,7 +73,7 @@ void slot_read(const struct binding *b, struct wire_stats *stats)
 	if (b->heap->facts.kind == KIND_HEAP)
 		take_off_heap(stats, at_hand);
 	else if (b->heap->facts.kind == KIND_PARTITION)
-		stats->vacant.n_free = (uint32_t)min_u64(stats->vacant.n_free + at_hand[0], UINT32_MAX);
+		take_off_partition(stats, at_hand);
 }
 
 /* Their process says it in another way than others, and where others say something else. */

@@ -584,7 +584,7 @@ _Static_assert(offsetof(struct wire_stats, vacant) == 1008, "aligned for a 16-by
 
 /*
  * Behind its slots the statistics area has for each of them the *heads* of the arrays in which CPUs have free
- * blocks at hand: those of a heap by bucket, those of a partition all under kind 0. What a client publishes
+ * blocks at hand: those of a heap by bucket, those of a partition under any kind. What a client publishes
  * elsewhere counts them as blocks in use; the daemon takes them off. Sparse: a binding costs what its CPUs need.
  */
 #define WIRE_HEADS_KINDS 16u

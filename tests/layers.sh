@@ -26,7 +26,7 @@ deny 'examples see what users see' '#include ("|<event2/|<liburing|<systemd/|<in
 deny 'libevent lives in daemon/loop.c' '<event2/' $(but '^daemon/loop\.c$' */*.[ch])
 deny 'liburing lives in daemon/commit_uring.c' '<liburing' $(but '^(daemon/commit_uring\.c|tests/|bench/)' */*.[ch])
 deny 'sd-daemon lives in daemon/notify.c and log.c' '<systemd/' $(but '^daemon/(notify|log)\.c$' */*.[ch])
-deny 'restartable sequences live in client/rseq.h and rseq.c' '<(sys/rseq|linux/rseq|linux/membarrier)\.h>' $(but '^client/rseq\.[ch]$' */*.[ch])
+deny 'restartable sequences live in client/rseq*.h and rseq.c' '<(sys/rseq|linux/rseq|linux/membarrier)\.h>' $(but '^client/rseq\.[ch]$' */*.[ch])
 deny 'inih lives in daemon/config.c' '<ini\.h>' $(but '^daemon/config\.c$' */*.[ch])
 deny 'DPDK lives in bench/store_dpdk.h' '<rte_' $(but '^bench/store_dpdk\.h$' */*.[ch])
 deny 'Concurrency Kit lives in bench/store_ck.h' '<ck_' $(but '^bench/store_ck\.h$' */*.[ch])

@@ -63,11 +63,13 @@ int pt_create(size_t blocksize, int numblocks);
 int pt_destroy(int ptno);
 
 /*
- * Takes a block, the one that was freed last. Contents are undefined; of a new partition, zeros. It is
+ * Takes a block: the one that was freed last, most of the time, on this CPU. Contents are undefined; of a new partition, zeros. It is
  * the caller's until pt_freeblock.
  *
- * Real-time, async-signal-safe: never waits, no system call, no page fault, no lock; a bounded number of
- * instructions, but for a few that are repeated when another thread took or freed a block in between.
+ * Real-time, async-signal-safe: never waits, no page fault, no lock; a bounded number of
+ * instructions, but for a few that are repeated when another thread took or freed a block in between. No system
+ * call, with one exception: when only other CPUs still have blocks at hand, one membarrier(2) makes them
+ * common. It interrupts the CPUs that run this process, and waits for no thread.
  *
  * NULL: all blocks are out, and errno is left alone; or with errno EBADID (ptno is no partition), EPERM (inherited
  * through fork).
@@ -76,10 +78,11 @@ void *pt_getblock(int ptno);
 
 /*
  * Gives a block back, from any thread. A pointer that is no outstanding block of this partition (NULL, foreign, not the
- * start of a block, freed already, also in the same instant by another thread) changes nothing and is counted: heapctl
- * shows how many there were. So does a ptno that is no partition, without a count. errno is left alone.
+ * start of a block, freed already) changes nothing and is counted: heapctl shows how many there were. (Of two frees of one
+ * block in the same instant on two CPUs both may be believed; the build option strict_frees finds these, too.)
+ * So does a ptno that is no partition, without a count. errno is left alone.
  *
- * Real-time, async-signal-safe: as pt_getblock.
+ * Real-time, async-signal-safe: as pt_getblock, and never a system call.
  */
 void pt_freeblock(int ptno, void *block);
 

@@ -171,13 +171,13 @@ static void a_partition(_unused_ void **state)
 	assert_int_equal(7 * 48, REPLY(p, wire_info)->used);
 }
 
-/* What CPUs have at hand is free as well: of the first kind alone, and no more than there are blocks. */
+/* What CPUs have at hand is free as well: of whatever kind, and no more than there are blocks. */
 static void a_partition_with_blocks_at_hand(_unused_ void **state)
 {
 	uint64_t id = make(KIND_PARTITION, 2 * PAGE, 0);
 	const struct binding *b = session_binding(p->session, id);
 	struct wire_stats s = partition(40, 48, 100, 80);
-	uint64_t heads[3][WIRE_HEADS_KINDS] = {{5, 1000}, {6 | 1ull << 40}, {1}};
+	uint64_t heads[3][WIRE_HEADS_KINDS] = {{[0] = 5, [15] = 4}, {[8] = 2 | 1ull << 40}, {1}};
 
 	s.n_cpus = 2;
 	publish(id, &s);

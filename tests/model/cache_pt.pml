@@ -2,7 +2,7 @@
  * cache_pt.pml: the closing of the CPUs' caches of a partition
  *
  * Model: NB blocks, a stack of them, an array for each CPU with a gate before them. NT threads take
- * and give; one more may close the partition (pt_destroy). client/blocks.c and client/cpucache.c, step by step:
+ * and give; one more may close the partition (pt_destroy). client/blocks.c and client/magazines.c, step by step:
  * README.md maps them.
  *
  * A sequence: it marks its CPU, reads gate, head and slot in steps of their own, and its commit happens only if the
@@ -188,7 +188,7 @@ inline rseq_give(me, c, mine, b, done) {
 	d_step { end_sequence(me, c) }
 }
 
-/* ---- client/cpucache.c ---- */
+/* ---- client/magazines.c ---- */
 
 inline close_gate(c) {
 	atomic { flush(c); shut = resident; gate++ }

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "client/blocks.h"
+#include "client/blocks_inline.h"
 #include "pure.h"
 
 struct model {

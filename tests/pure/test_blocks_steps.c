@@ -7,6 +7,9 @@
  * beginning). A small scene is tried in all orders; a larger one in all orders with at most
  * so many preemptions: a signal handler that runs through in the middle of a call costs two.
  *
+ * With CPUs, blocks are also at hand: sequences are the test's own (sequences.h), and are aborted where real ones
+ * would be.
+ *
  * After each run the answers must be those of the plain model for some order of whole calls, in which
  * no call comes before one that had ended when it began (linearizability); the end must be the
  * model's end, and the auditor is content.
@@ -18,8 +21,9 @@
 #include <cmocka.h>
 #include <ucontext.h>
 
-#include "client/blocks.h"
+#include "client/blocks_inline.h"
 #include "pure.h"
+#include "sequences.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
@@ -34,7 +38,8 @@
 #define CALLS 4           /* of one fibre */
 #define N_MAX 3
 #define STACK (64 * 1024)
-#define DECISIONS 512
+#define DECISIONS 1024
+#define ROWS (2 * MAGAZINES_EACH)
 #define SKIPPED 1000      /* the answer of a call that made no sense */
 #define ALL 1000          /* preemptions */
 
@@ -49,6 +54,8 @@ struct scene {
 	uint32_t n, taken;
 	int preemptions;
 	const char *thread[FIBRES];
+	const char *cpus; /* which one each thread is on; NULL: nothing is at hand */
+	const char *hand; /* CPUs that have a block at hand at the start, a digit for each */
 };
 
 struct call {
@@ -68,10 +75,15 @@ struct fibre {
 	int mine; /* the number of the block that the last T got; -1 */
 	void *block;
 	bool alive, closed;
+	struct sequence sequence;
 };
 
 static struct {
 	struct blocks blocks;
+	struct magazines *magazines;
+	struct wire_heads *heads[2]; /* of the slots */
+	struct sequence outside;     /* of who is no fibre */
+	bool at_hand;
 	struct blocks_layout layout;
 	struct wire_stats *stats[2]; /* the slots take turns */
 	_Atomic uint32_t link[N_MAX];
@@ -85,6 +97,16 @@ static struct {
 } world;
 
 /* ---- fibres ---- */
+
+struct sequence *sequence_now(void)
+{
+	return world.current ? &world.current->sequence : &world.outside;
+}
+
+struct sequence *sequence_at(int i)
+{
+	return i < FIBRES ? &world.fibre[i].sequence : NULL;
+}
 
 static void leave(struct fibre *f, bool for_ever)
 {
@@ -103,6 +125,7 @@ void blocks_step(void)
 static void enter(struct fibre *f)
 {
 	world.current = f;
+	sequences_enter(&f->sequence);
 	SWITCH_START(&world.fake, f->stack, STACK);
 	(void)swapcontext(&world.scheduler, &f->context);
 	SWITCH_FINISH(world.fake, NULL, NULL);
@@ -117,6 +140,15 @@ static void lay_out(uint64_t generation)
 	world.layout.stats = world.stats[generation % 2];
 	world.layout.base = (void *)(uintptr_t)(BASE + 0x10000 * (generation % 2));
 	world.layout.stride = generation % 2 ? 64 : 48;
+	if (!world.at_hand)
+		return;
+	world.layout.heads = world.heads[generation % 2];
+	world.layout.row_max = 1;
+	for (uint32_t row = 0; row < ROWS; row++) { /* as client/areas.c leaves them */
+		_Atomic uint64_t *head = rseq_row_head(world.layout.heads, row);
+
+		atomic_store(head, (atomic_load(head) | 0xffff) + 1);
+	}
 }
 
 static int do_take(struct fibre *f)
@@ -203,11 +235,11 @@ static void fibre_main(void)
 	leave(f, true);
 }
 
-static void fibre_start(struct fibre *f, const char *script)
+static void fibre_start(struct fibre *f, const char *script, uint32_t cpu)
 {
 	char *stack = f->stack ? f->stack : storage_new(STACK);
 
-	*f = (struct fibre){ .stack = stack, .script = script ? script : "", .mine = -1 };
+	*f = (struct fibre){ .stack = stack, .script = script ? script : "", .mine = -1, .sequence.cpu = cpu };
 	f->alive = script != NULL;
 	must(getcontext(&f->context) == 0);
 	f->context.uc_stack.ss_sp = stack;
@@ -215,23 +247,47 @@ static void fibre_start(struct fibre *f, const char *script)
 	makecontext(&f->context, fibre_main, 0);
 }
 
+/* All are taken before one is given, so that each comes from the stack. */
+static void put_at_hand(const char *cpus)
+{
+	void *block[N_MAX];
+	size_t n = strlen(cpus);
+
+	for (size_t i = 0; i < n; i++)
+		must(blocks_take(&world.blocks, &block[i]) == 0);
+	for (size_t i = 0; i < n; i++) {
+		world.outside.cpu = (uint32_t)(cpus[i] - '0');
+		must(blocks_give(&world.blocks, block[i]) == 0);
+	}
+	must(n == 0 || magazines_sum(world.magazines) == n);
+}
+
 static void world_begin(const struct scene *s)
 {
 	void *block;
 
 	memset(&world.blocks, 0, sizeof(world.blocks));
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
 		memset(world.stats[i], 0, sizeof(*world.stats[i]));
+		memset(world.heads[i], 0, ROWS * sizeof(*world.heads[i]));
+	}
+	world.at_hand = s->cpus != NULL;
+	if (world.at_hand) {
+		memset(world.magazines, 0, magazines_size(2));
+		magazines_init(world.magazines, 2);
+		atomic_store(&world.blocks.at_hand, world.magazines);
+	}
 	world.clock = 0;
 	world.layout = (struct blocks_layout){
 		.link = world.link, .n = s->n, .serial = 1, .first_tag = 1,
 	};
 	lay_out(0);
 	blocks_open(&world.blocks, &world.layout);
+	for (int i = 0; i < FIBRES; i++)
+		fibre_start(&world.fibre[i], s->thread[i], s->cpus ? (uint32_t)(s->cpus[i] - '0') : 0);
+	put_at_hand(s->hand ? s->hand : "");
 	for (uint32_t i = 0; i < s->taken; i++)
 		must(blocks_take(&world.blocks, &block) == 0);
-	for (int i = 0; i < FIBRES; i++)
-		fibre_start(&world.fibre[i], s->thread[i]);
 }
 
 /* ---- the model: whole calls, one after the other ---- */
@@ -257,19 +313,14 @@ static void plain_open(struct plain *p, uint32_t n)
 	}
 }
 
-static int plain_take(struct plain *p, int who)
+/* With blocks at hand any one that is free will do: that of the answer comes to the top. */
+static void choose(struct plain *p, int number)
 {
-	uint32_t number;
-
-	p->mine[who] = -1;
-	if (!p->open)
-		return -EBADF;
-	if (p->n_free == 0)
-		return -BLOCKS_EMPTY;
-	number = p->stack[--p->n_free];
-	p->out[number] = true;
-	p->mine_of[who] = p->generation;
-	return p->mine[who] = (int)number;
+	for (uint32_t i = 0; i < p->n_free; i++)
+		if (p->stack[i] == (uint32_t)number) {
+			p->stack[i] = p->stack[p->n_free - 1];
+			p->stack[p->n_free - 1] = (uint32_t)number;
+		}
 }
 
 /*
@@ -300,6 +351,36 @@ static bool while_closing(const struct call *give)
 				return true;
 		}
 	return false;
+}
+
+/* What was at hand has been stolen by a take that then found the partition closed: nobody else finds it any more. */
+static bool stolen_in_vain(const struct call *take)
+{
+	for (int i = 0; i < FIBRES; i++)
+		for (int k = 0; k < world.fibre[i].n_calls; k++) {
+			const struct call *c = &world.fibre[i].call[k];
+
+			if (c->what == 'T' && c->answer == -EBADF && c->ended > take->began && c->began < take->ended)
+				return world.at_hand && while_closing(take);
+		}
+	return false;
+}
+
+static int plain_take(struct plain *p, int who, const struct call *c)
+{
+	uint32_t number;
+
+	p->mine[who] = -1;
+	if (!p->open)
+		return -EBADF;
+	if (p->n_free == 0 || (c && c->answer == -BLOCKS_EMPTY && stolen_in_vain(c)))
+		return -BLOCKS_EMPTY;
+	if (world.at_hand && c)
+		choose(p, c->answer);
+	number = p->stack[--p->n_free];
+	p->out[number] = true;
+	p->mine_of[who] = p->generation;
+	return p->mine[who] = (int)number;
 }
 
 static int plain_give(struct plain *p, uint32_t number, int generation, const struct call *c)
@@ -333,7 +414,7 @@ static int plain_call(struct plain *p, int who, const struct call *c)
 
 	switch (c->what) {
 	case 'T':
-		return plain_take(p, who);
+		return plain_take(p, who, c);
 	case 'G':
 		number = p->mine[who];
 		p->mine[who] = -1;
@@ -360,6 +441,12 @@ static bool same_end(const struct plain *p)
 		return false;
 	if (!p->open)
 		return true;
+	if (world.at_hand) {
+		for (uint32_t i = 0; i < p->n; i++)
+			if ((atomic_load(&world.link[i]) == atomic_load(&world.blocks.out)) != p->out[i])
+				return false;
+		return true; /* the rest is the auditor's */
+	}
 	for (uint32_t i = p->n_free; i-- > 0;) {
 		if (at != p->stack[i] + 1)
 			return false;
@@ -403,8 +490,8 @@ static void judge(const struct scene *s, uint64_t run)
 	int check = blocks_check(&world.blocks);
 
 	plain_open(&p, s->n);
-	for (uint32_t i = 0; i < s->taken; i++)
-		(void)plain_take(&p, 0);
+	for (uint32_t i = 0; i < s->taken; i++) /* those that are at hand first, the last of them first */
+		(void)plain_take(&p, 0, NULL);
 	p.mine[0] = -1;
 	if ((check == 0 || check == -EBADF) && explain(&p, next))
 		return;
@@ -486,41 +573,71 @@ static void play(const struct scene *s)
 /* ---- scenes ---- */
 
 static const struct scene two[] = {
-	{ "two take the last one", 1, 0, 8, { "T", "T" } },
-	{ "two take", 3, 0, 8, { "T", "T" } },
-	{ "take beside a give", 2, 1, 8, { "T", "B" } },
-	{ "one block given twice", 2, 1, ALL, { "B", "B" } },
-	{ "one block given twice, and taken", 1, 1, 6, { "B", "BT" } },
-	{ "the same block comes back", 2, 0, 4, { "T", "TGT" } },
-	{ "two come and go", 2, 0, 4, { "TG", "TG" } },
-	{ "take beside a close", 2, 0, ALL, { "T", "C" } },
-	{ "last give beside a close", 2, 1, ALL, { "B", "C" } },
-	{ "bad give beside a close", 2, 0, ALL, { "B", "C" } },
-	{ "two close", 2, 0, ALL, { "C", "C" } },
-	{ "take beside close and open", 2, 0, 5, { "T", "CO" } },
-	{ "give beside close and open", 2, 1, 5, { "B", "CO" } },
-	{ "bad give beside close, open and take", 1, 0, 5, { "B", "COT" } },
-	{ "bad give beside close, open and take of 2", 2, 0, 5, { "B", "COTG" } },
-	{ "come and go beside close and open", 2, 0, 4, { "TG", "COT" } },
-	{ "close and open twice", 2, 0, 4, { "T", "COCO" } },
-	{ "bad give while all is new twice", 1, 0, 4, { "B", "COCO" } },
+	{ "two take the last one", 1, 0, 8, { "T", "T" }, .cpus = NULL },
+	{ "two take", 3, 0, 8, { "T", "T" }, .cpus = NULL },
+	{ "take beside a give", 2, 1, 8, { "T", "B" }, .cpus = NULL },
+	{ "one block given twice", 2, 1, ALL, { "B", "B" }, .cpus = NULL },
+	{ "one block given twice, and taken", 1, 1, 6, { "B", "BT" }, .cpus = NULL },
+	{ "the same block comes back", 2, 0, 4, { "T", "TGT" }, .cpus = NULL },
+	{ "two come and go", 2, 0, 4, { "TG", "TG" }, .cpus = NULL },
+	{ "take beside a close", 2, 0, ALL, { "T", "C" }, .cpus = NULL },
+	{ "last give beside a close", 2, 1, ALL, { "B", "C" }, .cpus = NULL },
+	{ "bad give beside a close", 2, 0, ALL, { "B", "C" }, .cpus = NULL },
+	{ "two close", 2, 0, ALL, { "C", "C" }, .cpus = NULL },
+	{ "take beside close and open", 2, 0, 5, { "T", "CO" }, .cpus = NULL },
+	{ "give beside close and open", 2, 1, 5, { "B", "CO" }, .cpus = NULL },
+	{ "bad give beside close, open and take", 1, 0, 5, { "B", "COT" }, .cpus = NULL },
+	{ "bad give beside close, open and take of 2", 2, 0, 5, { "B", "COTG" }, .cpus = NULL },
+	{ "come and go beside close and open", 2, 0, 4, { "TG", "COT" }, .cpus = NULL },
+	{ "close and open twice", 2, 0, 4, { "T", "COCO" }, .cpus = NULL },
+	{ "bad give while all is new twice", 1, 0, 4, { "B", "COCO" }, .cpus = NULL },
 };
 
 static const struct scene three[] = {
-	{ "three take two", 2, 0, 3, { "T", "T", "T" } },
-	{ "three come and go", 2, 0, 2, { "TG", "TG", "TG" } },
-	{ "one taken away and put back under a take", 3, 0, 3, { "T", "TTG", "T" } },
-	{ "one block given thrice", 2, 1, 3, { "B", "B", "B" } },
-	{ "given twice beside a take", 1, 1, 3, { "B", "B", "T" } },
-	{ "close among them", 1, 0, 3, { "TG", "B", "CO" } },
-	{ "give to what was opened anew", 1, 0, 3, { "B", "CO", "TG" } },
-	{ "two close and open", 2, 0, 3, { "T", "CO", "C" } },
+	{ "three take two", 2, 0, 3, { "T", "T", "T" }, .cpus = NULL },
+	{ "three come and go", 2, 0, 2, { "TG", "TG", "TG" }, .cpus = NULL },
+	{ "one taken away and put back under a take", 3, 0, 3, { "T", "TTG", "T" }, .cpus = NULL },
+	{ "one block given thrice", 2, 1, 3, { "B", "B", "B" }, .cpus = NULL },
+	{ "given twice beside a take", 1, 1, 3, { "B", "B", "T" }, .cpus = NULL },
+	{ "close among them", 1, 0, 3, { "TG", "B", "CO" }, .cpus = NULL },
+	{ "give to what was opened anew", 1, 0, 3, { "B", "CO", "TG" }, .cpus = NULL },
+	{ "two close and open", 2, 0, 3, { "T", "CO", "C" }, .cpus = NULL },
+};
+
+/* Two CPUs, a block in a row, two rows for each CPU. */
+static const struct scene hands[] = {
+	{ "at hand: two on a CPU take", 2, 0, 5, { "T", "T" }, "000", "0" },
+	{ "at hand: two on a CPU take and give", 2, 0, 4, { "TG", "TG" }, "000", "0" },
+	{ "at hand: the last one, elsewhere", 1, 0, 4, { "T", "T" }, "010", "1" },
+	{ "at hand: the last one, there and elsewhere", 1, 0, 3, { "T", "TG" }, "010", "1" },
+	{ "at hand: two steal", 2, 0, 4, { "T", "T" }, "000", "11" },
+	{ "at hand: steal beside a give", 2, 1, 4, { "T", "B" }, "010", "1" },
+	{ "at hand: empty beside a give", 1, 1, 4, { "T", "B" }, "010", NULL },
+	{ "at hand: empty while it moves", 1, 0, 3, { "T", "TGTG" }, "010", "1" },
+	{ "at hand: rows are full", 3, 0, 3, { "TG", "TTGT" }, "000", "00" },
+	{ "at hand: two close", 1, 0, 4, { "C", "C" }, "010", "0" },
+	{ "at hand: take beside a close", 1, 0, 4, { "T", "C" }, "010", "0" },
+	{ "at hand: take beside a close on the CPU", 1, 0, 4, { "T", "C" }, "000", "0" },
+	{ "at hand: last give beside a close", 1, 1, 4, { "B", "C" }, "010", NULL },
+	{ "at hand: bad give beside a close", 1, 0, 4, { "B", "C" }, "010", "1" },
+	{ "at hand: steal beside a close", 1, 0, 4, { "T", "C" }, "000", "1" },
+	{ "at hand: take beside close and open", 1, 0, 3, { "T", "CO" }, "000", "0" },
+	{ "at hand: steal beside close and open", 1, 0, 3, { "T", "CO" }, "010", "1" },
+	{ "at hand: come and go beside close and open", 1, 0, 3, { "TG", "COTG" }, "010", "0" },
+	{ "at hand: close and open twice", 1, 0, 3, { "T", "COCO" }, "010", "1" },
+	{ "at hand: one block given twice on a CPU", 2, 1, 4, { "B", "B" }, "000", NULL },
+	{ "at hand: three, one steals", 2, 0, 2, { "TG", "T", "TG" }, "001", "01" },
+	{ "at hand: three, one closes and opens", 1, 0, 2, { "T", "TG", "CO" }, "010", "1" },
+	{ "at hand: three steal two", 2, 0, 2, { "T", "T", "T" }, "011", "01" },
 };
 
 static void scenes_begin(void)
 {
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
 		world.stats[i] = storage_new(sizeof(struct wire_stats));
+		world.heads[i] = storage_new(ROWS * sizeof(struct wire_heads));
+	}
+	world.magazines = storage_new(magazines_size(2));
 }
 
 static void scenes_end(void)
@@ -529,8 +646,11 @@ static void scenes_end(void)
 		free(world.fibre[i].stack);
 		world.fibre[i].stack = NULL;
 	}
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
 		free(world.stats[i]);
+		free(world.heads[i]);
+	}
+	free(world.magazines);
 }
 
 static void test_two_threads(void **state)
@@ -551,10 +671,22 @@ static void test_three_threads(void **state)
 	scenes_end();
 }
 
+static void test_at_hand(void **state)
+{
+	(void)state;
+	scenes_begin();
+	for (size_t i = 0; i < ARRAY_SIZE(hands); i++)
+		play(&hands[i]);
+	scenes_end();
+	printf("%llu sequences aborted\n", (unsigned long long)sequences_aborted);
+	must(sequences_aborted > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_two_threads),
+		cmocka_unit_test(test_at_hand),
 		cmocka_unit_test(test_three_threads),
 	};
 

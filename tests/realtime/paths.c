@@ -180,7 +180,7 @@ const struct path paths[] = {
 	  .prepare = named_heap, .get = heap_get, .give = heap_give },
 	{ .name = "offset and pointer", .live = 256, .prepare = named_heap, .get = heap_get,
 	  .give = heap_translate_and_give },
-	{ .name = "a partition", .may_fail = true, .live = PATH_LIVE, .prepare = partition,
+	{ .name = "a partition", .may_fail = true, .one_cpu = true, .live = PATH_LIVE, .prepare = partition,
 	  .get = pt_get, .give = pt_give },
 	{ .name = "the shared multi-heap", .may_fail = true, .live = 256, .prepare = regions,
 	  .get = region_get, .give = region_give },

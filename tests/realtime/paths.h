@@ -18,6 +18,7 @@ struct path {
 	const char *name;
 	bool beside;    /* another process is bound to the heap "pool", has its share and is content */
 	bool may_fail;  /* to take may find nothing: it is filled now and then */
+	bool one_cpu;   /* system calls are forbidden to one that stays on its CPU */
 	uint32_t live;  /* blocks that are out, or about to be: half of them at once */
 	int (*prepare)(void); /* makes the object. 0 or -errno */
 	/* A block for a random number, and how many of its bytes may be written. NULL: none. */

@@ -98,7 +98,7 @@ static void free_badly(struct player *p, uint64_t *block)
 	pt_freeblock(0, (char *)block + 8);
 	pt_freeblock(0, p);
 	pt_retblock(0, NULL);
-	p->bad += 3;
+	(void)__atomic_fetch_add(&p->bad, 3, __ATOMIC_RELAXED); /* a handler may come in the middle */
 }
 
 /* The thread's own calls are interrupted, so it does nothing between them that a handler would not. */

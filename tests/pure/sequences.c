@@ -1,0 +1,119 @@
+/*
+ * sequences.c: see sequences.h
+ */
+#include "tests/pure/sequences.h"
+
+void blocks_step(void); /* the test's */
+
+uint64_t sequences_aborted;
+
+static void abort_one(struct sequence *s)
+{
+	sequences_aborted += s->runs && !s->aborted;
+	s->aborted = s->runs;
+}
+
+void sequences_enter(const struct sequence *s)
+{
+	struct sequence *other;
+
+	for (int i = 0; (other = sequence_at(i)); i++)
+		if (other != s && other->cpu == s->cpu)
+			abort_one(other);
+}
+
+uint32_t rseq_cpus(void)
+{
+	return 2;
+}
+
+int rseq_barrier(void)
+{
+	struct sequence *s;
+
+	for (int i = 0; (s = sequence_at(i)); i++)
+		abort_one(s);
+	return 0;
+}
+
+static struct sequence *begin(void)
+{
+	struct sequence *s = sequence_now();
+
+	*s = (struct sequence){.cpu = s->cpu, .runs = true};
+	return s;
+}
+
+static bool goes_on(const struct sequence *s)
+{
+	blocks_step();
+	return !s->aborted;
+}
+
+static bool end(struct sequence *s, bool done)
+{
+	s->runs = false;
+	return done;
+}
+
+/* The row of the fibre's CPU, if the gate is open and nothing came in between. */
+static bool look(const struct rseq_rows *rows, const struct sequence *s, uint32_t *row)
+{
+	if (!goes_on(s) || s->cpu >= atomic_load(&rows->n_cpus) || (uint32_t)atomic_load(&rows->gate) || !goes_on(s))
+		return false;
+	*row = atomic_load(&rows->current[s->cpu].at) / RSEQ_ROW_ENTRIES;
+	return true;
+}
+
+bool rseq_take_row(struct rseq_rows *rows, uint64_t *entry)
+{
+	struct sequence *s = begin();
+	_Atomic uint64_t *at;
+	uint64_t head, found;
+	uint32_t row;
+
+	if (!look(rows, s, &row) || !goes_on(s))
+		return end(s, false);
+	at = rseq_row_head(atomic_load(&rows->heads), row);
+	head = atomic_load(at);
+	if (!goes_on(s) || RSEQ_COUNT(head) == 0)
+		return end(s, false);
+	found = atomic_load(&rows->entries)[RSEQ_ROW(row) + RSEQ_COUNT(head) - 1];
+	if (!goes_on(s))
+		return end(s, false);
+	atomic_store(at, head + RSEQ_TAKEN);
+	*entry = found;
+	return end(s, true);
+}
+
+bool rseq_give_row(struct rseq_rows *rows, uint64_t entry)
+{
+	struct sequence *s = begin();
+	_Atomic uint64_t *at;
+	uint64_t head;
+	uint32_t row;
+
+	if (!look(rows, s, &row) || !goes_on(s))
+		return end(s, false);
+	at = rseq_row_head(atomic_load(&rows->heads), row);
+	head = atomic_load(at);
+	if (!goes_on(s) || RSEQ_COUNT(head) >= atomic_load(&rows->max))
+		return end(s, false);
+	atomic_load(&rows->entries)[RSEQ_ROW(row) + RSEQ_COUNT(head)] = entry;
+	if (!goes_on(s))
+		return end(s, false);
+	atomic_store(at, head + RSEQ_GIVEN);
+	return end(s, true);
+}
+
+bool rseq_change_row(struct rseq_rows *rows, uint32_t *row)
+{
+	struct sequence *s = begin();
+	uint32_t old;
+
+	if (!look(rows, s, &old) || !goes_on(s))
+		return end(s, false);
+	atomic_store(&rows->current[s->cpu].at, RSEQ_ROW(*row));
+	*row = old;
+	return end(s, true);
+}
