@@ -1,0 +1,82 @@
+/*
+ * scene.h: two threads of a process at one object, on one CPU, and where each of them is
+ *
+ * Model: an actor with three lanes: the low and the high thread make calls of one couple (take and give
+ * of one path) between marks, watched by a stepper each; the third is for a hog. The test places the low
+ * one at an instruction of its call, where it stays as if preempted for ever, and has the high one make
+ * its call. If that meets the lock, the low one goes on until it has given it, by counted steps.
+ *
+ * Invariant: between two rounds both are between two calls. A thread that waits for the library waits for
+ * a lock that inherits priority, or the test fails.
+ */
+#ifndef HEAPD_TESTS_REALTIME_SCENE_H
+#define HEAPD_TESTS_REALTIME_SCENE_H
+
+#include <sched.h>
+
+#include "tests/realtime/histories.h"
+#include "tests/realtime/paths.h"
+#include "tests/realtime/stepper.h"
+
+/* Lanes. */
+#define LOW 0
+#define HIGH 1
+#define HOG 2
+
+/* On the board: what the threads of the actor tell each other. */
+enum { STOP, DONE, GO, HOGGING, STARVED, INSIDE, MET, WAITED, MOST_WAITS, FAULTS, WRONG };
+
+static inline bool is_set(int what)
+{
+	return atomic_load_explicit(&board->count[what], memory_order_acquire) != 0;
+}
+
+static inline void set(int what, uint64_t value)
+{
+	atomic_store_explicit(&board->count[what], value, memory_order_release);
+}
+
+/* A call that both make. */
+struct couple {
+	const char *text, *path;
+	bool gives;      /* gives back a block; else takes one */
+	bool fresh;      /* the low one makes a new heap for each call */
+	uint64_t random; /* what is taken */
+	enum call call;
+};
+extern const struct couple couples[];
+extern const size_t n_couples;
+
+int path_of(const struct couple *c); /* its number in paths[] */
+
+struct scene {
+	const struct couple *couple;
+	struct actor *actor;
+	struct stepper low, high;
+	uint64_t places, blocked, most_held, most_counted;
+};
+
+/* Starts heapd and the actor with the object. Skips where a sanitizer has locks of its own. */
+void scene_begin(struct scene *sc, const struct couple *c);
+void scene_pin(struct scene *sc, int cpu); /* all lanes */
+
+/* The calls begin; both are stopped before their first ones. Skips where there is no ptrace. And they end. */
+void scene_begin_calls(struct scene *sc);
+void scene_end_calls(struct scene *sc);
+
+/* Both at the beginning of a call, and then the low one `place` instructions further. False: its
+ * call has no such place; it is at its end, and the high one is before its call. */
+bool scene_place_low(struct scene *sc, uint64_t place);
+
+/* The high one's call to its end, at full speed, or by steps (most_counted). The low one moves only if it must (blocked,
+ * most_held). */
+void scene_run_high(struct scene *sc);
+void scene_count_high(struct scene *sc);
+
+/* For cmocka: before the stage is taken down, nobody is stopped any more. */
+int scene_end(void **state);
+
+/* The test's CPUs as they were at first. */
+extern cpu_set_t scene_cpus;
+
+#endif
