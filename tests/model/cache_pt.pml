@@ -1,16 +1,16 @@
 /*
  * cache_pt.pml: the closing of the CPUs' caches of a partition
  *
- * Model: NB blocks, a stack of them, an array for each CPU with a gate before them. NT threads take
- * and give; one more may close the partition (pt_destroy). client/blocks.c and client/magazines.c, step by step:
- * README.md maps them.
+ * Model: NB blocks, a stack of them, and before it a gate and NROW rows of MAX blocks: each CPU works on one, the
+ * others are loose and change hands. NT threads take and give; one more may close the partition and open it again
+ * (pt_destroy, pt_create). client/blocks.c and client/magazines.c: README.md maps them.
  *
- * A sequence: it marks its CPU, reads gate, head and slot in steps of their own, and its commit happens only if the
+ * A sequence: it marks its CPU, reads gate and row in steps of their own, and its last store happens only if the
  * mark is still there. Whatever may interrupt it takes the mark away: a sequence of another thread (or handler) on
  * that CPU, and the barrier, on all CPUs. What x86 lets others see late is the store of a head that
  * a sequence ends with: `cur` is what its CPU sees, `vis` what the others do. It becomes visible at any time
- * later, at the latest with the next sequence there, a locked instruction of its thread, or the barrier. One head is
- * under way for a CPU, not several; the slot is visible before its head.
+ * later, at the latest with the next sequence there, a locked instruction of its thread, when that leaves the CPU, or at the
+ * barrier. One head is under way for a CPU, not several; the entry is visible before its head.
  * The exchange of the stack's 16 bytes with its tag is one step here: tests/pure/test_blocks_steps.c proves it.
  *
  * Proven: a block has one owner; none is lost; who is told "empty" was in the call at an instant at which no block
@@ -32,19 +32,32 @@
 #define N_ENDED NT
 #endif
 #define NCPU 2
-#define SLOTS NB
+#ifndef NROW
+#define NROW 3
+#endif
+#define MAX 1 /* entries in a row */
+#define SOME 1 /* set of the loose rows that have entries, */
+#define BARE 2 /* … and of those that have none */
 #define NONE 15
-#define IS_OPEN(mine) (gate == 0 && !resident && gate_serial == mine)
+#define IS_OPEN (gate == 0 && !resident)
+/* What a thread on CPU c sees of a head. */
+#define COUNT(c, row) (under_way[c] == row -> cur[row] : vis[row])
+#define VERSION(c, row) (under_way[c] == row -> curv[row] : visv[row])
 #define KLOSER NT /* the thread that destroys */
 
-byte gate_serial = 1;      /* the gate: of which opening the arrays are, */
+/* struct magazines */
+byte gate_serial = 1;      /* the gate: of which opening the rows are, */
 byte gate;                 /* … how many closers keep it shut, */
 bool resident;             /* … and that it stays shut when they have gone */
-byte cur[NCPU], vis[NCPU]; /* counts */
-byte curv[NCPU], visv[NCPU]; /* versions */
-bool giving[NCPU];         /* what is under way is a give */
-byte slot[NCPU * SLOTS];
+byte current[NCPU];        /* rows that the CPUs work on */
+byte loose[NROW];          /* the set that a row is in; 0: none, somebody has it */
+byte cur[NROW], vis[NROW]; /* heads: counts */
+byte curv[NROW], visv[NROW]; /* … and versions */
+byte entry[NROW * MAX];
+byte under_way[NCPU];      /* the row whose head only that CPU knows yet; NONE */
+bool giving[NCPU];         /* … and it is a give */
 byte inseq[NCPU];          /* whose sequence runs there */
+/* struct blocks */
 byte tag, n_free, stack[NB];
 bool closed;
 byte serial = 1;           /* of the opening; 0: closed */
@@ -68,13 +81,24 @@ inline note_instant() {
 /* The head under way on CPU c is there for all. */
 inline flush(c) {
 	if
-	:: cur[c] != vis[c] || curv[c] != visv[c] ->
+	:: under_way[c] != NONE ->
 		avail = avail + (giving[c] -> 1 : 0);
-		vis[c] = cur[c];
-		visv[c] = curv[c];
+		vis[under_way[c]] = cur[under_way[c]];
+		visv[under_way[c]] = curv[under_way[c]];
+		under_way[c] = NONE;
 		giving[c] = false
 	:: else
 	fi
+}
+
+/* The last store of a sequence. */
+inline store_head(c, row, count, is_give) {
+	flush(c);
+	assert(cur[row] == vis[row] && curv[row] == visv[row]);
+	cur[row] = count;
+	curv[row]++;
+	under_way[c] = row;
+	giving[c] = is_give
 }
 
 inline begin_call(me) {
@@ -115,24 +139,25 @@ inline end_sequence(me, c) {
 }
 
 #ifdef GATE_OUTSIDE /* looked at before the sequence */
-#define LOOK_AT_GATE(me, c, mine) \
-	atomic { shut = !IS_OPEN(mine); inseq[c] = NONE } \
+#define LOOK_AT_GATE(me, c) \
+	atomic { shut = !IS_OPEN; inseq[c] = NONE } \
 	inseq[c] = me
 #else
-#define LOOK_AT_GATE(me, c, mine) shut = !IS_OPEN(mine)
+#define LOOK_AT_GATE(me, c) shut = !IS_OPEN
 #endif
 
-/* The block, or NONE: this CPU has none at hand, the gate is shut, or it was interrupted too often. */
-inline rseq_take(me, c, mine, b) {
+/* The block, or NONE: this CPU's row has none, the gate is shut, or it was interrupted. */
+inline rseq_take_row(me, c, b) {
 	begin_sequence(me, c);
-	LOOK_AT_GATE(me, c, mine);
+	LOOK_AT_GATE(me, c);
 	if
 	:: shut
 	:: else ->
 		d_step {
-			n = cur[c];
+			row = current[c];
+			n = COUNT(c, row);
 			b = NONE;
-			if :: n > 0 -> b = slot[c * SLOTS + n - 1] :: else fi
+			if :: n > 0 -> b = entry[row * MAX + n - 1] :: else fi
 		}
 		if
 		:: n == 0
@@ -140,9 +165,7 @@ inline rseq_take(me, c, mine, b) {
 			d_step {
 				if
 				:: inseq[c] == me ->
-					flush(c);
-					cur[c] = n - 1;
-					curv[c]++;
+					store_head(c, row, n - 1, false);
 					assert(owner[b] == NONE);
 					owner[b] = me;
 					avail--;
@@ -153,30 +176,28 @@ inline rseq_take(me, c, mine, b) {
 			}
 		fi
 	fi;
-	d_step { end_sequence(me, c) }
+	d_step { row = 0; end_sequence(me, c) }
 }
 
-inline rseq_give(me, c, mine, b, done) {
+inline rseq_give_row(me, c, b, done) {
 	done = false;
 	begin_sequence(me, c);
-	LOOK_AT_GATE(me, c, mine);
+	LOOK_AT_GATE(me, c);
 	if
 	:: shut
 	:: else ->
-		d_step { /* the slot: nobody looks at it before the head says so */
-			n = cur[c];
-			if :: inseq[c] == me && n < SLOTS -> slot[c * SLOTS + n] = b :: else fi
+		d_step { /* the entry: nobody looks at it before the head says so */
+			row = current[c];
+			n = COUNT(c, row);
+			if :: inseq[c] == me && n < MAX -> entry[row * MAX + n] = b :: else fi
 		}
 		if
-		:: n >= SLOTS
+		:: n >= MAX
 		:: else ->
 			d_step {
 				if
 				:: inseq[c] == me ->
-					flush(c);
-					cur[c] = n + 1;
-					curv[c]++;
-					giving[c] = true;
+					store_head(c, row, n + 1, true);
 					owner[b] = NONE;
 					out--;
 					done = true
@@ -185,10 +206,57 @@ inline rseq_give(me, c, mine, b, done) {
 			}
 		fi
 	fi;
-	d_step { end_sequence(me, c) }
+	d_step { row = 0; end_sequence(me, c) }
 }
 
 /* ---- client/magazines.c ---- */
+
+/* change(): this CPU works on a row of set, and the one that it had becomes loose. */
+inline change(me, c, set) {
+	if
+	:: !IS_OPEN
+	:: else ->
+		d_step { /* set_take() */
+			row = NONE;
+			for (k : 0 .. NROW - 1) { if :: loose[k] == set -> row = k :: else fi }
+			k = 0;
+			if :: row != NONE -> flush(c); loose[row] = 0 :: else fi
+		}
+		if
+		:: row == NONE
+		:: else ->
+#ifdef LOOSE_FIRST
+			n = current[c];
+			loose[n] = (COUNT(c, n) > 0 -> SOME : BARE);
+#endif
+			begin_sequence(me, c);
+			LOOK_AT_GATE(me, c);
+			if
+			:: shut
+			:: else ->
+				n = current[c];
+				d_step {
+					if
+					:: inseq[c] == me ->
+						current[c] = row;
+						row = n
+					:: else
+					fi
+				}
+			fi;
+			d_step { end_sequence(me, c) }
+#ifndef LOOSE_FIRST
+			n = COUNT(c, row); /* make_loose(), of the one that it had; or of the same again */
+			d_step {
+				flush(c);
+				loose[row] = (n > 0 -> SOME : BARE);
+				n = 0
+			}
+#endif
+		fi;
+		atomic { row = 0; n = 0 }
+	fi
+}
 
 inline close_gate(c) {
 	atomic { flush(c); shut = resident; gate++ }
@@ -220,19 +288,17 @@ inline steal(me, c, mine, b) {
 	b = NONE;
 	k = 0;
 	do
-	:: k == NCPU -> break
+	:: k == NROW -> break
 	:: else ->
 		d_step {
-			n = vis[k];
-			v = visv[k];
-			if :: n > 0 -> b = slot[k * SLOTS + n - 1] :: else fi
+			n = COUNT(c, k);
+			v = VERSION(c, k);
+			if :: n > 0 -> b = entry[k * MAX + n - 1] :: else fi
 		}
 		if
 		:: n == 0 -> k++
 		:: else ->
-#ifndef NO_SERIAL
 			if :: gate_serial != mine -> b = NONE; break :: else fi;
-#endif
 			d_step {
 				flush(c);
 				if
@@ -252,18 +318,15 @@ inline steal(me, c, mine, b) {
 	atomic { k = 0; n = 0; v = 0 }
 }
 
-/* empty: every head says 0; sum of the versions. The thread may run anywhere by now. */
+/* nothing: every head says 0; sum of the versions. The thread may run anywhere by now. */
 inline look(c, sum, nothing) {
-	atomic { if :: c = 0 :: c = 1 fi; k = 0; sum = 0; nothing = true }
+	atomic { if :: true :: flush(c); c = 1 - c fi; k = 0; sum = 0; nothing = true }
 	do
-	:: k == NCPU -> break
+	:: k == NROW -> break
 	:: else ->
 		d_step {
-			if
-			:: (k == c -> cur[k] : vis[k]) > 0 -> nothing = false
-			:: else
-			fi;
-			sum = sum + (k == c -> curv[k] : visv[k]);
+			if :: COUNT(c, k) > 0 -> nothing = false :: else fi;
+			sum = sum + VERSION(c, k);
 			k++
 		}
 		if :: !nothing -> break :: else fi
@@ -369,7 +432,11 @@ inline take(me, c, b, r) {
 	if
 	:: mine == 0 -> r = GONE
 	:: else ->
-		rseq_take(me, c, mine, b);
+		rseq_take_row(me, c, b);
+		if
+		:: b == NONE -> change(me, c, SOME); rseq_take_row(me, c, b)
+		:: else
+		fi;
 		if
 		:: b != NONE -> r = OK
 		:: else -> pop(me, c, mine, b, r)
@@ -386,7 +453,11 @@ inline take(me, c, b, r) {
 
 /* The block is out, so this opening lasts. */
 inline give(me, c, b) {
-	rseq_give(me, c, serial, b, done);
+	rseq_give_row(me, c, b, done);
+	if
+	:: !done -> change(me, c, BARE); rseq_give_row(me, c, b, done)
+	:: else
+	fi;
 	if
 	:: done
 	:: else ->
@@ -407,7 +478,7 @@ inline give(me, c, b) {
 
 /* Takes and gives in any order; what it has in the end it gives back. */
 proctype user(byte me; byte had) {
-	byte c, b = NONE, r, n, v, k, sum, again, t, mine, i;
+	byte c, b = NONE, r, n, v, k, row, sum, again, t, mine, i;
 	bool shut, nothing, done;
 
 	do
@@ -448,15 +519,19 @@ proctype destroyer() {
 	do
 	:: d_step { t = tag; n = n_free }
 		do
-		:: k == NCPU -> break
-		:: else -> d_step { n = n + vis[k]; k++ }
+		:: k == NROW -> break
+		:: else -> d_step { n = n + COUNT(c, k); k++ }
 		od;
 		k = 0;
 		if
 		:: n != NB ->
-			assert(saw_out[KLOSER]);
-			r = BUSY;
-			break
+			if
+			:: tag == t ->
+				assert(saw_out[KLOSER]);
+				r = BUSY;
+				break
+			:: else
+			fi
 		:: else ->
 			d_step {
 				if
@@ -474,19 +549,17 @@ proctype destroyer() {
 	:: r == BUSY -> leave_gate(c, false)
 	:: else ->
 		serial = 0;
-		gate_serial = 0;
+		d_step { gate_serial = 0; resident = true }
 		do
-		:: k == NCPU -> break
+		:: k == NROW -> break
 		:: else -> d_step { cur[k] = 0; vis[k] = 0; curv[k]++; visv[k]++; k++ }
 		od;
 		k = 0;
 		leave_gate(c, false);
 		d_step { fill(); tag++; closed = false }
-		gate_serial = 2;
-		d_step { /* a residence that the last opening left behind */
-			if :: gate == 0 -> resident = false :: else fi
-		}
-		serial = 2
+		serial = 2;
+		d_step { gate_serial = 2; resident = true }
+		open_gate(c)
 	fi;
 	n_ended++
 }
@@ -495,8 +568,8 @@ proctype destroyer() {
 active proctype memory() {
 end:
 	do
-	:: d_step { cur[0] != vis[0] || curv[0] != visv[0] -> flush(0) }
-	:: d_step { cur[1] != vis[1] || curv[1] != visv[1] -> flush(1) }
+	:: d_step { under_way[0] != NONE -> flush(0) }
+	:: d_step { under_way[1] != NONE -> flush(1) }
 	od
 }
 
@@ -506,16 +579,18 @@ init {
 
 	atomic {
 		for (n : 0 .. NB - 1) { owner[n] = NONE }
-		for (n : 0 .. NCPU - 1) { inseq[n] = NONE }
+		for (n : 0 .. NCPU - 1) { inseq[n] = NONE; under_way[n] = NONE; current[n] = n }
+		k = 0;
 		avail = NB;
 		for (n : 0 .. NB - 1) { /* each is anywhere */
 			if
 			:: stack[n_free] = n; n_free++
-			:: slot[cur[0]] = n; cur[0]++; vis[0]++
-			:: slot[SLOTS + cur[1]] = n; cur[1]++; vis[1]++
+			:: k < NROW -> entry[k * MAX] = n; cur[k] = 1; vis[k] = 1; k++
+			:: k + 1 < NROW -> k++; entry[k * MAX] = n; cur[k] = 1; vis[k] = 1; k++
 			:: n < NT -> owner[n] = n; avail--; out++
 			fi
 		}
+		for (n : NCPU .. NROW - 1) { loose[n] = (cur[n] > 0 -> SOME : BARE) }
 		if :: resident = true :: skip fi;
 		for (n : 0 .. NT - 1) {
 			run user(n, (n < NB -> (owner[n] == n -> n : NONE) : NONE))
@@ -528,8 +603,8 @@ init {
 	n_ended == N_ENDED;
 	d_step { /* each block is there once */
 		for (n : 1 .. n_free) { seen[stack[n - 1]]++ }
-		for (k : 0 .. NCPU - 1) {
-			for (n : 1 .. cur[k]) { seen[slot[k * SLOTS + n - 1]]++ }
+		for (k : 0 .. NROW - 1) {
+			for (n : 1 .. cur[k]) { seen[entry[k * MAX + n - 1]]++ }
 		}
 		for (n : 0 .. NB - 1) { assert(seen[n] == 1) }
 	}
