@@ -57,6 +57,11 @@ uint64_t hand_serial(struct hand *hand)
 	return ++hand->last_serial;
 }
 
+bool hand_was_open(const struct hand *hand, uint64_t open)
+{
+	return hand_is_there(hand) && open >= hand->first_open;
+}
+
 void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, const struct hand_layout *layout)
 {
 	uint32_t n = layout ? layout->n_cpus : 0;
@@ -81,6 +86,7 @@ void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, 
 		atomic_store_explicit(&hand->max[kind], (uint32_t)max, memory_order_relaxed);
 	}
 	renew(hand);
+	hand->first_open = hand->open;
 	if (bucket)
 		bucket->stats->n_cpus = n;
 }
@@ -112,12 +118,18 @@ void hand_touch(const struct hand *hand, uint32_t first_hw, uint32_t n_hw,
 		touch(ctx, mark_at(hand, first << HAND_UNIT_SHIFT), n);
 }
 
+/* Nobody else knows of the block: no sequence believes its byte. */
+void hand_mark(struct hand *hand, uint64_t size, uint64_t offset)
+{
+	__atomic_store_n(mark_at(hand, offset), mark_of(hand, size), __ATOMIC_RELAXED);
+}
+
 int hand_alloc(struct hand *hand, uint64_t size, uint64_t *offset)
 {
 	int r = bucket_alloc(hand->bucket, size, offset);
 
-	if (r == 0 && hand->n_marks) /* nobody else knows of the block: no sequence believes its byte */
-		__atomic_store_n(mark_at(hand, *offset), mark_of(hand, size), __ATOMIC_RELAXED);
+	if (r == 0 && hand->n_marks)
+		hand_mark(hand, size, *offset);
 	return r;
 }
 

@@ -56,6 +56,7 @@ struct hand {
 	_Atomic uint32_t max[BUCKET_COUNT + 1]; /* blocks in an array; 0: none */
 
 	/* under the heap's lock */
+	uint64_t first_open;       /* what `open` was when the heap was attached */
 	uint64_t last_serial;      /* of a descriptor */
 	struct bucket_heap *bucket;
 	uint32_t calm;
@@ -94,6 +95,9 @@ bool hand_end(struct hand *hand);
 /* A serial that no descriptor of this process has had, nor of those before it. The lock is held. */
 uint64_t hand_serial(struct hand *hand);
 
+/* Whether a gate of this heap, as it is attached now, has ever been open with that number. The lock is held. */
+bool hand_was_open(const struct hand *hand, uint64_t open);
+
 /* Whether the heap has arrays at all. */
 static inline bool hand_is_there(const struct hand *hand)
 {
@@ -116,6 +120,9 @@ int hand_alloc(struct hand *hand, uint64_t size, uint64_t *offset);
 
 /* Whether a block that somebody has starts at offset. True for all where there are no marks: the bucket allocator knows. */
 bool hand_is_out(const struct hand *hand, uint64_t offset);
+
+/* The block of a request of size at offset, which its taker could not mark, is somebody's from now on. */
+void hand_mark(struct hand *hand, uint64_t size, uint64_t offset);
 
 /* Claims it for the caller, who frees it. False: it was not out. */
 bool hand_claim(struct hand *hand, uint64_t offset);

@@ -183,12 +183,28 @@ static int put_unlock(struct heap *h, uint64_t offset, bool spills)
 	return r;
 }
 
+bool heap_keep(struct heap *h, uint64_t open, uint64_t size, uint64_t offset)
+{
+	bool is_ours;
+
+	lock_take_soon(&h->lock);
+	is_ours = hand_was_open(&h->hand, open);
+	if (is_ours && heap_state(h) < 0) {
+		(void)put_unlock(h, offset, false);
+		return false;
+	}
+	if (is_ours)
+		hand_mark(&h->hand, size, offset);
+	lock_give(&h->lock);
+	return is_ours;
+}
+
 void heap_put(struct heap *h, uint64_t open, uint64_t offset)
 {
 	int r;
 
 	lock_take_soon(&h->lock);
-	if (h->hand.open != open || !hand_is_there(&h->hand)) {
+	if (!hand_was_open(&h->hand, open)) {
 		lock_give(&h->lock); /* unbound meanwhile */
 		return;
 	}

@@ -21,7 +21,7 @@
 enum fast {
 	FAST_NO,   /* nothing has happened */
 	FAST_DONE,
-	FAST_HELD, /* a block is in the caller's hands that is marked no more, or not yet: heap_put() it */
+	FAST_HELD, /* a block is in the caller's hands that is not marked yet: heap_keep() it; or no more: heap_put() it */
 };
 
 /* A descriptor's heap and what its serial begins with. False: no descriptor. */

@@ -321,10 +321,14 @@ static noinline int alloc_long(RT_HEAP *heap, size_t size, RTIME timeout, void *
 	return alloc(heap, size, NULL, timeout, blockp);
 }
 
-static noinline int alloc_again(RT_HEAP *heap, size_t size, RTIME timeout, void **blockp, struct heap *h, uint64_t held)
+static noinline int alloc_held(RT_HEAP *heap, size_t size, RTIME timeout, void **blockp, struct heap *h, uint64_t held)
 {
-	heap_put(h, heap->serial_ >> HAND_SERIAL_BITS, held << HAND_UNIT_SHIFT);
-	return alloc(heap, size, NULL, timeout, blockp);
+	uint8_t *base = __atomic_load_n(&h->base, __ATOMIC_RELAXED); /* the heap's, if it still is that heap */
+
+	if (!heap_keep(h, heap->serial_ >> HAND_SERIAL_BITS, size, held << HAND_UNIT_SHIFT))
+		return alloc(heap, size, NULL, timeout, blockp);
+	*blockp = base + (held << HAND_UNIT_SHIFT);
+	return 0;
 }
 
 EXPORT int rt_heap_alloc(RT_HEAP *heap, size_t size, RTIME timeout, void **blockp)
@@ -339,7 +343,7 @@ EXPORT int rt_heap_alloc(RT_HEAP *heap, size_t size, RTIME timeout, void **block
 	if (likely(fast == FAST_DONE))
 		return 0;
 	return fast == FAST_NO ? alloc_long(heap, size, timeout, blockp)
-			       : alloc_again(heap, size, timeout, blockp, h, held);
+			       : alloc_held(heap, size, timeout, blockp, h, held);
 }
 
 EXPORT int rt_heap_alloc_until(RT_HEAP *heap, size_t size, const struct timespec *abs_monotonic, void **blockp)

@@ -380,6 +380,35 @@ static void test_serials(void **state)
 	serial = hand_serial(&m.hand);
 	assert_true(serial > last && m.hand.open > open && serial >> HAND_SERIAL_BITS == m.hand.open);
 	assert_false(hand_is_open(&m.hand)); /* it would be for the old ones */
+
+	/* who took a block under the first one is believed, until the heap ends */
+	assert_true(hand_was_open(&m.hand, open) && hand_was_open(&m.hand, m.hand.open));
+	assert_true(hand_end(&m.hand));
+	assert_false(hand_was_open(&m.hand, m.hand.open));
+	set_up(600);
+	assert_false(hand_was_open(&m.hand, open));
+	assert_true(hand_was_open(&m.hand, m.hand.open));
+}
+
+/* Taken, and the gate shut before it was marked: it can be marked all the same, and is freed like any other. */
+static void test_kept(void **state)
+{
+	uint64_t offset;
+	uint32_t number;
+
+	(void)state;
+	set_up(600);
+	hand_settle(&m.hand);
+	assert_int_equal(0, hand_alloc(&m.hand, 64, &offset));
+	hand_refill(&m.hand, 64);
+	assert_true(rseq_take(&m.hand.arrays, bucket_for(64), m.hand.open, &number));
+	(void)hand_shut(&m.hand);
+	assert_int_equal(2 * 64, m.stats.used);
+	assert_false(hand_is_out(&m.hand, (uint64_t)number << HAND_UNIT_SHIFT));
+	hand_mark(&m.hand, 50, (uint64_t)number << HAND_UNIT_SHIFT);
+	assert_int_equal(0, hand_check(&m.hand));
+	assert_true(hand_claim(&m.hand, (uint64_t)number << HAND_UNIT_SHIFT));
+	assert_false(hand_claim(&m.hand, (uint64_t)number << HAND_UNIT_SHIFT));
 }
 
 /* Tiny heaps have none; those of small pages none of sizes that are runs there. */
@@ -412,6 +441,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gate),
 		cmocka_unit_test(test_serials),
+		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_random_small),
 		cmocka_unit_test(test_random_large),
