@@ -31,7 +31,7 @@ void heap_table_init(void)
 	for (size_t i = 0; i < TABLE_CHAINS; i++)
 		LIST_INIT(&table.chain[i]);
 	LIST_INIT(&table.spare);
-	heap_events_init();
+	heap_ahead_init();
 }
 
 void heap_table_lock(void)

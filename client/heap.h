@@ -59,7 +59,7 @@ struct heap {
 	size_t metadata_size;
 	bool metadata_backed;    /* all of it: pages can be inserted without a system call */
 
-	/* looking ahead (client/heap_events.c) */
+	/* looking ahead (client/heap_ahead.c) */
 	TAILQ_ENTRY(heap) ticking_link;
 	bool ticking;
 	bool owes;               /* free pages may be wanted that nobody has given back */

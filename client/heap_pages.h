@@ -1,5 +1,5 @@
 /*
- * heap_pages.h: pages in and out of one heap, and who gets them; shared by heap_alloc.c and heap_events.c
+ * heap_pages.h: pages in and out of one heap, and who gets them; shared by heap_alloc.c, heap_events.c and heap_ahead.c
  */
 #ifndef HEAPD_CLIENT_HEAP_PAGES_H
 #define HEAPD_CLIENT_HEAP_PAGES_H
@@ -80,7 +80,10 @@ void heap_stop_ahead(struct heap *h);
  */
 void heap_lose(struct heap *h);
 
+/* As in struct session_handler: looks at the heaps of a session that are looked after. */
+int heap_tick(struct session *s);
+
 /* With the table, once in a process and again in the child of a fork. */
-void heap_events_init(void);
+void heap_ahead_init(void);
 
 #endif
