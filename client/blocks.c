@@ -142,10 +142,21 @@ int blocks_note_bad(const struct blocks *b, uint64_t serial)
 
 /* ---- open and close ---- */
 
+/*
+ * At first the numbers of neighbours in the stack are so far apart that their link words are in different cache
+ * lines: threads that take a few blocks each by turns do not write to each other's lines for ever after.
+ */
 static void fill_links(_Atomic uint32_t *link, uint32_t n)
 {
-	for (uint32_t i = 0; i < n; i++)
-		atomic_store_explicit(&link[i], i + 1 < n ? i + 2 : 0, memory_order_relaxed);
+	uint32_t last = 0;
+
+	for (uint32_t first = 0; first < BLOCKS_APART && first < n; first++)
+		for (uint32_t i = first; i < n; i += BLOCKS_APART) {
+			if (i)
+				atomic_store_explicit(&link[last], i + 1, memory_order_relaxed);
+			last = i;
+		}
+	atomic_store_explicit(&link[last], 0, memory_order_relaxed);
 }
 
 static void fill_head(struct wire_stats *stats, uint64_t tag, uint32_t n)
@@ -315,6 +326,20 @@ static int take_last(struct blocks *b, struct magazines *m, const struct view *v
 	return take_anywhere(b, m, v, number);
 }
 
+static bool take_from_rows(struct blocks *b, struct magazines *m, void **block)
+{
+	return blocks_take_at_hand(b, block) || (magazines_refill(m) && blocks_take_at_hand(b, block));
+}
+
+/* The stack is empty: a sequence that was interrupted is no reason yet for a barrier. */
+static bool take_again(struct blocks *b, struct magazines *m, void **block)
+{
+	for (int i = 0; i < RSEQ_TRIES; i++)
+		if (take_from_rows(b, m, block))
+			return true;
+	return false;
+}
+
 int blocks_take_slowly(struct blocks *b, void **block)
 {
 	struct magazines *m;
@@ -325,11 +350,14 @@ int blocks_take_slowly(struct blocks *b, void **block)
 	if (unlikely(!look(b, &v)))
 		return -EBADF;
 	m = magazines_of(b, v.serial);
-	if (m && (blocks_take_at_hand(b, block) || (magazines_refill(m) && blocks_take_at_hand(b, block))))
+	if (m && take_from_rows(b, m, block))
 		return 0;
 	r = pop(b, &v, &number);
-	if (unlikely(r == BLOCKS_EMPTY && m))
+	if (unlikely(r == BLOCKS_EMPTY && m)) {
+		if (take_again(b, m, block))
+			return 0;
 		r = take_last(b, m, &v, &number);
+	}
 	if (unlikely(r != 0))
 		return r;
 	BLOCKS_STEP();

@@ -45,6 +45,7 @@
 #define BLOCKS_KNOWN (1u << BLOCKS_NUMBER_BITS)
 #define BLOCKS_REACH (UINT64_C(1) << (64 - BLOCKS_NUMBER_BITS))
 
+#define BLOCKS_APART 16u /* link words in a cache line */
 #define BLOCKS_MAX 0x7fffffffu /* of one struct; link words above it are markers */
 
 /* An answer, not a failure: all blocks are out. */

@@ -229,10 +229,10 @@ static void test_auditor(void **state)
 	SPOILED(*entry, *entry + (UINT64_C(64) << BLOCKS_NUMBER_BITS)); /* the place of another one */
 	SPOILED(*entry, UINT64_MAX);
 	SPOILED(w.link[0], 0);                                   /* nobody claimed it */
-	SPOILED(w.link[1], BLOCKS_CLAIMED);
+	SPOILED(w.link[BLOCKS_APART], BLOCKS_CLAIMED);
 	SPOILED(w.heads[0].head[0], w.heads[0].head[0] - 1);
 	SPOILED(w.heads[2].head[8], w.heads[2].head[8] + 1);
-	give_one(1);
+	give_one(BLOCKS_APART); /* which was taken second */
 	close_it(true);
 }
 
