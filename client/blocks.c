@@ -190,10 +190,12 @@ void blocks_open(struct blocks *b, const struct blocks_layout *l)
 	atomic_store_explicit(&b->inverse, inverse_of(odd), memory_order_release);
 	atomic_store_explicit(&b->n, l->n, memory_order_release);
 	atomic_store_explicit(&b->out, out, memory_order_release);
+	if (l->heads)
+		magazines_begin(atomic_load(&b->at_hand), l->serial, l->heads, l->row_max);
 	BLOCKS_STEP();
 	atomic_store_explicit(&b->serial, l->serial, memory_order_release);
 	if (l->heads)
-		magazines_begin(atomic_load(&b->at_hand), l->serial, l->heads, l->row_max);
+		magazines_reopen(atomic_load(&b->at_hand));
 }
 
 /* NULL: nothing is ever at hand in this opening, whose serial was looked at; or it has ended. */
@@ -241,9 +243,8 @@ int blocks_close(struct blocks *b, uint64_t *last_tag)
 
 	if (!m)
 		return close_head(b, serial, NULL, last_tag);
-	r = magazines_close(m);
-	if (r < 0)
-		return r;
+	if (magazines_close(m) < 0)
+		return -EBUSY; /* the kernel refuses what it has granted: some blocks may be at hand, nobody can say */
 	r = close_head(b, serial, m, last_tag);
 	if (r == 0)
 		magazines_end(m);

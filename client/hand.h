@@ -24,7 +24,7 @@
  * hand_check() proves them.
  *
  * Bounds: take and give by sequences: constant. hand_refill and hand_spill: HAND_BATCH blocks. hand_shut: one
- * barrier, and bucket_free() for each block at hand: at most CPUs x buckets x RSEQ_SLOTS, and an eighth of the heap.
+ * barrier, and bucket_free() for each block at hand: HAND_ALL at most, and an eighth of the heap.
  * Not here: the lock (client/heap.h), the sequences (client/rseq.h, client/rseq_mark.h), who waits.
  */
 #ifndef HEAPD_CLIENT_HAND_H
@@ -37,6 +37,7 @@
 #define HAND_KIND_MAX (64u * 1024)      /* bytes of one size that one CPU has at hand at most */
 #define HAND_SHARE 8u                   /* of the heap: all CPUs and sizes together have an eighth at most */
 #define HAND_HEAP_MIN (32ull * 1024)    /* bytes a CPU that a heap must have to have any: slots are 4.5 KiB a CPU */
+#define HAND_ALL 2304u                  /* blocks that all CPUs and sizes of a heap may have together: what hand_shut moves */
 #define HAND_BATCH 32u                  /* blocks, between an array and the bucket allocator */
 #define HAND_CALM 64u                   /* blocks through the lock, none of them in vain, before the gate opens again */
 

@@ -118,8 +118,6 @@ void magazines_begin(struct magazines *m, uint64_t serial, struct wire_heads *he
 	atomic_store(&m->rows.heads, heads);
 	atomic_store(&m->rows.max, max);
 	set_serial(m, serial);
-	if ((uint32_t)serial)
-		magazines_reopen(m);
 }
 
 int magazines_close(struct magazines *m)
@@ -148,7 +146,7 @@ void magazines_reopen(struct magazines *m)
 	uint64_t gate = atomic_load(&m->rows.gate);
 
 	MAGAZINES_STEP();
-	if (MAGAZINES_SHUT(gate) == MAGAZINES_RESIDENT)
+	if (MAGAZINES_SHUT(gate) == MAGAZINES_RESIDENT && MAGAZINES_SERIAL(gate))
 		(void)atomic_compare_exchange_strong(&m->rows.gate, &gate, gate & ~(uint64_t)MAGAZINES_RESIDENT);
 }
 

@@ -4,6 +4,7 @@
 #include "client/rseq.h"
 
 #include <linux/membarrier.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #if RSEQ_HERE
@@ -17,6 +18,19 @@ static int membarrier(int command)
 	return r;
 }
 
+/* The child of a fork must find what is at hand wiped, for the short ways do not look who they are. */
+static bool can_wipe(void)
+{
+	void *p = mmap(NULL, HW_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool can;
+
+	if (p == MAP_FAILED)
+		return false;
+	can = madvise(p, HW_PAGE_SIZE, MADV_WIPEONFORK) == 0;
+	(void)munmap(p, HW_PAGE_SIZE);
+	return can;
+}
+
 uint32_t rseq_cpus(void)
 {
 	static _Atomic long known; /* the areas of a session need the same number at every call */
@@ -26,7 +40,7 @@ uint32_t rseq_cpus(void)
 	if (__rseq_size == 0 || membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ) < 0)
 		return 0;
 	if (!n)
-		atomic_store(&known, n = sysconf(_SC_NPROCESSORS_CONF));
+		atomic_store(&known, n = can_wipe() ? sysconf(_SC_NPROCESSORS_CONF) : -1);
 	return n > 0 && n <= (long)WIRE_HEADS_CPUS ? (uint32_t)n : 0;
 }
 

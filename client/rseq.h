@@ -81,7 +81,8 @@ uint32_t rseq_cpus(void);
 
 /*
  * When it returns 0, no sequence that began before the call is still to end. Enters the kernel, and waits
- * for no thread: it interrupts the CPUs that run this process. -errno: the kernel refuses (a filter).
+ * for no thread of this process: it interrupts the CPUs that run it. (Kernels without PREEMPT_RT let one membarrier wait
+ * for another, also another process's, for some microseconds.) -errno: the kernel refuses (a filter).
  */
 int rseq_barrier(void);
 

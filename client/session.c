@@ -115,6 +115,7 @@ void session_break(struct session *s)
 
 void session_kick(struct session *s)
 {
+	_no_cancel_ int cancel = cancel_disable();
 	uint64_t one = 1;
 
 	if (write(s->kick_fd, &one, sizeof(one)) < 0)
@@ -309,6 +310,9 @@ static int call_again(struct session *s, struct frame *f, uint32_t link)
 			link--; /* the same one will do */
 		}
 	}
+	/* a free that it may have had before: never asked for again under another id, for then it could be done twice */
+	if (r == 0 && is_early(f))
+		f->header.status = STATUS_OK;
 	if (r == 0)
 		settle_again(f);
 	return r;
@@ -350,6 +354,7 @@ int session_call_over(struct session *s, struct frame *f, uint32_t id, uint32_t 
 
 int session_post(struct session *s, const struct frame *f)
 {
+	_no_cancel_ int cancel = cancel_disable();
 	int r = -ECONNREFUSED;
 
 	lock_take(&s->post_lock);

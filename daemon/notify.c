@@ -7,8 +7,10 @@
 #if HAVE_SYSTEMD
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
+#include "daemon/socket.h"
 
 static int check_socket(int fd)
 {
@@ -65,7 +67,21 @@ int notify_sockets(int *fds, size_t max, bool (*is_stored)(const char *name),
 	return n_sockets;
 }
 
-/* What systemd does not take is not our trouble: it will tell, by not believing us ready. */
+/*
+ * sd_notify() waits while systemd's queue is full; the loop must not. What is not taken now is said again (a status, the watchdog)
+ * or can be done without.
+ */
+static void tell(const char *text)
+{
+	static int fd = -1; /* as long as the process */
+	const char *path = getenv("NOTIFY_SOCKET");
+
+	if (fd < 0 && (!path || socket_connect(&fd, path) < 0))
+		return;
+	(void)send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Before the loop runs, and at the end of a reload, which must not be lost: this one may wait for systemd. */
 void notify_ready(void)
 {
 	(void)sd_notify(0, "READY=1");
@@ -73,17 +89,23 @@ void notify_ready(void)
 
 void notify_reloading(void)
 {
-	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_ns() / 1000);
+	char text[80];
+
+	(void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_ns() / 1000);
+	tell(text);
 }
 
 void notify_stopping(void)
 {
-	(void)sd_notify(0, "STOPPING=1");
+	tell("STOPPING=1");
 }
 
 void notify_status(const char *text)
 {
-	(void)sd_notifyf(0, "STATUS=%s", text);
+	char line[256];
+
+	(void)snprintf(line, sizeof(line), "STATUS=%s", text);
+	tell(line);
 }
 
 uint64_t notify_watchdog_ns(void)
@@ -95,7 +117,7 @@ uint64_t notify_watchdog_ns(void)
 
 void notify_watchdog(void)
 {
-	(void)sd_notify(0, "WATCHDOG=1");
+	tell("WATCHDOG=1");
 }
 
 #else

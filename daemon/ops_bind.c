@@ -190,6 +190,8 @@ int op_bind(struct request *rq)
 		return body->flags & WIRE_BIND_NOWAIT ? STATUS_MISSING : park(rq, body, false);
 	if (choose_access(rq->session, h, body->access))
 		r = secure(rq->world, rq->session, body->flags & WIRE_BIND_NOWAIT);
+	if (r == STATUS_PARKED && body->flags & WIRE_BIND_NOWAIT)
+		return STATUS_BUSY; /* not even what it needs could be sent to systemd yet */
 	if (r)
 		return r == STATUS_PARKED ? park(rq, body, true) : r;
 	if (rq->session->has_unbound && session_unread(rq->session)) {

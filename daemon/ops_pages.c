@@ -76,10 +76,8 @@ static int pass_on(struct request *rq, struct binding *holder)
 	event->id = id;
 	keep_passed(k, rq->session, id, to, false);
 	POINT(FREE_WRITTEN);
-	if (session_deliver(holder->session, &f) < 0) {
-		keep_passed(k, rq->session, 0, 0, false);
+	if (session_deliver(holder->session, &f) < 0)
 		return STATUS_BUSY;
-	}
 	POINT(FREE_DELIVERED);
 	keep_passed(k, rq->session, id, to, true);
 	POINT(FREE_TOLD);

@@ -163,3 +163,22 @@ void socket_file_deinit(struct socket_file *s)
 	free(s->lock_path);
 	*s = (struct socket_file)SOCKET_FILE_NULL;
 }
+
+int socket_connect(int *out, const char *path)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	size_t n = strlen(path);
+	_cleanup_fd_ int fd = -1;
+
+	if (n < 2 || n >= sizeof(to.sun_path) || (*path != '/' && *path != '@'))
+		return -EINVAL;
+	memcpy(to.sun_path, path, n);
+	if (*path == '@')
+		to.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&to,
+			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
+		return -errno;
+	*out = take_fd(&fd);
+	return 0;
+}

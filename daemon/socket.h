@@ -38,4 +38,10 @@ int socket_file_listen(struct socket_file *s, const char *path, mode_t mode, int
 /* Removes the socket and the lock, if they are still ours. Safe twice. */
 void socket_file_deinit(struct socket_file *s);
 
+/*
+ * A datagram socket connected to path ('@' first: in the abstract namespace), which never blocks. 0 and *out, the
+ * caller's; -EINVAL (no such path), another -errno.
+ */
+int socket_connect(int *out, const char *path);
+
 #endif

@@ -16,6 +16,8 @@
 #include <sys/un.h>
 #include "daemon/log.h"
 #include "daemon/point.h"
+#include "daemon/socket.h"
+#include "proto/channel.h"
 
 #define RETRY_NS (20 * NSEC_PER_MSEC)
 #define TEXT_SIZE 96
@@ -123,8 +125,8 @@ static void on_writable(void *ctx, _unused_ unsigned ready)
 	while ((m = STAILQ_FIRST(&s->queue))) {
 		int r = say(s, m->text, m->fds, m->n_fds);
 
-		if (r == -EAGAIN)
-			return;
+		if (r == -EAGAIN || channel_is_short(r) || r == -ETOOMANYREFS)
+			return; /* in the next turn, or the one after: what follows it must not overtake it */
 		if (r < 0)
 			lost(r);
 		STAILQ_REMOVE_HEAD(&s->queue, link);
@@ -284,25 +286,6 @@ static uint32_t max_from(const char *name)
 	return *end ? 0 : (uint32_t)min_u64(n, UINT32_MAX);
 }
 
-static int connect_to(int *out, const char *path)
-{
-	struct sockaddr_un to = {.sun_family = AF_UNIX};
-	size_t n = strlen(path);
-	_cleanup_fd_ int fd = -1;
-
-	if (n < 2 || n >= sizeof(to.sun_path) || (*path != '/' && *path != '@'))
-		return -EINVAL;
-	memcpy(to.sun_path, path, n);
-	if (*path == '@')
-		to.sun_path[0] = '\0';
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || connect(fd, (const struct sockaddr *)&to,
-			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
-		return -errno;
-	*out = take_fd(&fd);
-	return 0;
-}
-
 struct store *store_free(struct store *s)
 {
 	struct store_wait *w;
@@ -348,7 +331,7 @@ int store_new(struct store **out, struct loop *l)
 	*s = (struct store){.loop = l, .fd = -1, .pipe_fd = -1, .max = max};
 	STAILQ_INIT(&s->queue);
 	TAILQ_INIT(&s->waits);
-	r = connect_to(&s->fd, path);
+	r = socket_connect(&s->fd, path);
 	if (!r)
 		r = loop_io_new(&s->io, l, s->fd, 0, on_writable, s);
 	if (!r)

@@ -57,7 +57,7 @@ int pt_create(size_t blocksize, int numblocks);
  *
  * -1 and errno:
  * EBADID  ptno is no partition (EBADF on Linux, which has no such errno)
- * EBUSY   blocks are outstanding
+ * EBUSY   blocks are outstanding; or a filter put on later (seccomp) refuses membarrier(2), so nobody can tell
  * EPERM   inherited through fork
  */
 int pt_destroy(int ptno);
@@ -69,7 +69,7 @@ int pt_destroy(int ptno);
  * Real-time, async-signal-safe: never waits, no page fault, no lock; a bounded number of
  * instructions, but for a few that are repeated when another thread took or freed a block in between. No system
  * call, with one exception: when only other CPUs still have blocks at hand, one membarrier(2) makes them
- * common. It interrupts the CPUs that run this process, and waits for no thread.
+ * common. It interrupts the CPUs that run this process, and waits for none of its threads.
  *
  * NULL: all blocks are out, and errno is left alone; or with errno EBADID (ptno is no partition), EPERM (inherited
  * through fork).

@@ -45,6 +45,7 @@ static int setup(void **state)
 	heads = zeroed(HEADS_SIZE);
 	magazines_init(m, n);
 	magazines_begin(m, 7, heads, MAX);
+	magazines_reopen(m);
 	return 0;
 }
 

@@ -405,6 +405,41 @@ static void a_free_comes_late(enum point p)
 	heapd_stop();
 }
 
+/* The holder freed it, and comes back when the sender has already been told once that it is too early. */
+static void a_free_comes_early(void)
+{
+	struct lane *holder = lane_new(), *sender = lane_new(), *third = lane_new();
+
+	dying_new();
+	heapd_keep(STORE);
+	heapd_start(PATIENT);
+	EXPECT(0, do_create(holder, 0, "early", 8192, H_FIFO));
+	EXPECT(0, do_bind(sender, 0, "early"));
+	EXPECT(0, do_bind(third, 0, "early"));
+	EXPECT(0, do_alloc(holder, 0, 0, 8192, TM_NONBLOCK));
+	shown(sender, holder, 0);
+	arm(POINT_FREE_DELIVERED, 0);
+	lane_start(sender, step_free_surely(0, 0));
+	UNTIL(heapd_killed());
+	disarm();
+	(void)usleep(100000); /* it is freed there */
+	actor_stop(holder->actor);
+	lane_start(third, step_alloc(0, 1, 8192, SECONDS(30)));
+	heapd_start(PATIENT);
+	(void)usleep(300000); /* the sender says it again, in vain; the third waits */
+	actor_continue(holder->actor);
+	EXPECT(0, lane_result(third));
+	EXPECT(0, lane_result(sender));
+	EXPECT(-EWOULDBLOCK, do_alloc(holder, 0, 2, 16, TM_NONBLOCK));
+	EXPECT(0, do_free(third, 0, 1)); /* so it had not been freed */
+	assert_int_equal(0, watch_bad_frees("early"));
+	actor_quit(holder->actor);
+	actor_quit(sender->actor);
+	actor_quit(third->actor);
+	heapd_stop();
+	dying_free();
+}
+
 static void frees_that_come_late(void)
 {
 	dying_new();
@@ -457,6 +492,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STORY(killed_at_work),
 		STORY(killed_at_the_beginning),
+		STORY(a_free_comes_early),
 		STORY(frees_that_come_late),
 		STORY(frees_of_two_threads),
 	};

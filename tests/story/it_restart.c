@@ -151,6 +151,29 @@ static void a_first_bind_is_safe(void)
 	UNTIL(watch_stat().parked_binds == 0);
 }
 
+/* systemd takes nothing any more, for a while: who will not wait is told so. */
+static void a_bind_that_must_not_wait(void)
+{
+	struct lane *l = lane_new(), *other = lane_new(), *many[24];
+	char name[32];
+
+	heapd_keep(STORE);
+	heapd_start(PATIENT);
+	EXPECT(0, do_create(l, 0, "pool", BYTES, H_FIFO));
+	(void)keeper_count();
+	keeper_pause(true);
+	for (int i = 0; i < 24; i++) {
+		many[i] = lane_new();
+		(void)snprintf(name, sizeof(name), "n%d", i);
+		lane_start(many[i], step_create(0, name, 4096, H_FIFO));
+	}
+	(void)sleep(1);
+	EXPECT(-EWOULDBLOCK, do_bind_timed(other, 0, "pool", TM_NONBLOCK)); /* waiting would last until the story's deadline */
+	keeper_pause(false);
+	for (int i = 0; i < 24; i++)
+		EXPECT(0, lane_result(many[i]));
+}
+
 /* Who will not wait has his descriptors on their way, which is as good, should heapd die right then. */
 static void a_first_bind_in_a_hurry(void)
 {
@@ -509,6 +532,7 @@ int main(void)
 		STORY(calls_wait),
 		STORY(a_first_bind_is_safe),
 		STORY(a_first_bind_in_a_hurry),
+		STORY(a_bind_that_must_not_wait),
 		STORY(killed_before_the_first_bind),
 		STORY(frees_for_one_who_is_stopped),
 		STORY(a_client_that_died_meanwhile),
