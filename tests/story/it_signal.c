@@ -309,6 +309,48 @@ static void cancellation_waits(void)
 	}
 }
 
+static void *free_and_end(void *arg)
+{
+	struct step *s = arg;
+
+	(void)pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, NULL);
+	(void)pthread_cancel(pthread_self());
+	s->result = rt_heap_free(&self.heap[0], self.block[0]);
+	atomic_fetch_add(&board->count[1], 1);
+	pthread_testcancel();
+	return NULL;
+}
+
+static int run_cancelled_free(struct step *s)
+{
+	pthread_t thread;
+	void *value;
+
+	if (pthread_create(&thread, NULL, free_and_end, s) || pthread_join(thread, &value))
+		return -EAGAIN;
+	return value == PTHREAD_CANCELED ? s->result : -ECHILD;
+}
+
+/* A free that gives pages to heapd, for another process waits: it is done, and the heap's lock is given. */
+static void cancellation_waits_for_a_free(void)
+{
+	struct lane *l = lane_new(), *other = lane_new();
+
+	if (STORY_ASAN)
+		story_skip("as cancellation_waits");
+	heapd_start(PATIENT);
+	EXPECT(0, do_create(l, 0, "pool", BYTES, H_FIFO));
+	EXPECT(0, do_bind(other, 0, "pool"));
+	EXPECT(0, do_alloc(l, 0, 0, BYTES, TM_NONBLOCK));
+	lane_start(other, step_alloc(0, 0, 4096, TM_INFINITE));
+	UNTIL(watch_stat().parked_refills == 1);
+	lane_start(l, (struct step){ .run = run_cancelled_free });
+	EXPECT(0, lane_result(other));
+	EXPECT(0, lane_result(l));
+	assert_int_equal(1, atomic_load(&board->count[1]));
+	EXPECT(0, do_alloc(l, 0, 1, BYTES - 4096, TM_NONBLOCK));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -321,6 +363,7 @@ int main(void)
 		STORY(interrupts_a_bind_without_a_daemon),
 		STORY(one_of_several),
 		STORY(cancellation_waits),
+		STORY(cancellation_waits_for_a_free),
 		STORY(calls_that_do_not_wait_are_not_interrupted),
 	};
 
