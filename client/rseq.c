@@ -33,14 +33,14 @@ static bool can_wipe(void)
 
 uint32_t rseq_cpus(void)
 {
-	static _Atomic long known; /* the areas of a session need the same number at every call */
+	static _Atomic long known; /* once it was found out it stays; what failed may go well the next time */
 	long n = atomic_load(&known);
 
 	/* asked each time: what a parent has announced is the parent's */
 	if (__rseq_size == 0 || membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ) < 0)
 		return 0;
-	if (!n)
-		atomic_store(&known, n = can_wipe() ? sysconf(_SC_NPROCESSORS_CONF) : -1);
+	if (!n && can_wipe())
+		atomic_store(&known, n = sysconf(_SC_NPROCESSORS_CONF));
 	return n > 0 && n <= (long)WIRE_HEADS_CPUS ? (uint32_t)n : 0;
 }
 
