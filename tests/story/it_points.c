@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "client/hand.h"
 #include "client/point.h"
 #include "heapclient/rt_heap.h"
 #include "raw.h"
@@ -318,6 +319,12 @@ static void die_at(enum point p, int pass)
 	assert_int_equal(munmap(stage, sizeof(*stage)), 0);
 }
 
+/* Without sequences, or with very many CPUs, nothing is at hand in a heap as small as ours. */
+static bool is_passed(enum point p)
+{
+	return strncmp(names[p], "HAND_", 5) != 0 || hand_cpus((uint64_t)PAGES * 4096) > 0;
+}
+
 static void killed_at_every_point(void)
 {
 	size_t fds;
@@ -327,7 +334,8 @@ static void killed_at_every_point(void)
 	fds = heapd_fds();
 	for (int pass = 0; pass < 3; pass++)
 		for (int p = 0; p < (int)ARRAY_SIZE(names); p++)
-			die_at((enum point)p, pass * pass * 2); /* the 1st, 3rd, 9th time */
+			if (is_passed((enum point)p))
+				die_at((enum point)p, pass * pass * 2); /* the 1st, 3rd, 9th time */
 	UNTIL(heapd_fds() <= fds + 1); /* the last victim may have left "brief" */
 	heapd_stop();
 }
@@ -379,7 +387,8 @@ static void stopped_at_every_point(void)
 	fds = heapd_fds();
 	kill_by = SIGSTOP;
 	for (int p = 0; p < (int)ARRAY_SIZE(names); p++)
-		stop_at((enum point)p);
+		if (is_passed((enum point)p))
+			stop_at((enum point)p);
 	UNTIL(heapd_fds() <= fds + 1);
 	heapd_stop();
 }
