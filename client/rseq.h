@@ -105,32 +105,40 @@ bool rseq_give(struct rseq_arrays *a, uint32_t kind, uint64_t open, uint32_t max
 #include <sys/rseq.h>
 
 /*
- * The descriptor of a sequence 1 .. 2 with its abort at 4, and the start of the sequence. The descriptor stays
- * in the thread's area afterwards; the kernel clears it when it sees the thread elsewhere.
+ * The descriptor of a sequence 1 .. 2 with its abort at 4; its address is in rax then. Once stored it stays in the
+ * thread's area; the kernel clears it when it sees the thread elsewhere.
  */
-#define RSEQ_BEGIN \
+#define RSEQ_DESCRIPTOR \
 	".pushsection __rseq_cs, \"aw\"\n" \
 	".balign 32\n" \
 	"3: .long 0, 0\n" \
 	".quad 1f, 2f - 1f, 4f\n" \
 	".popsection\n" \
-	"leaq 3b(%%rip), %%rax\n" \
+	"leaq 3b(%%rip), %%rax\n"
+
+/*
+ * The end of a sequence, and where one that was interrupted goes on. The kernel jumps only to where the signature
+ * stands before (it reads as an undefined instruction).
+ */
+#define RSEQ_ABORTS_TO(label) \
+	"2:\n" \
+	".pushsection __rseq_failure, \"ax\"\n" \
+	".byte 0x0f, 0xb9, 0x3d\n" \
+	".long 0x53053053\n" \
+	"4: jmp %l[" label "]\n" \
+	".popsection\n"
+_Static_assert(RSEQ_SIG == 0x53053053 && offsetof(struct rseq, cpu_id) == 4 && offsetof(struct rseq, rseq_cs) == 8,
+	       "the sequences say so");
+
+#define RSEQ_BEGIN \
+	RSEQ_DESCRIPTOR \
 	"movq %%rax, 8(%[self])\n" \
 	"1: cmpl %[cpu], 4(%[self])\n" \
 	"jne %l[again]\n" \
 	"cmpq %[open], %[gate]\n" \
 	"jne %l[no]\n"
 
-/* The kernel jumps only to where the signature stands before (it reads as an undefined instruction). */
-#define RSEQ_END \
-	"2:\n" \
-	".pushsection __rseq_failure, \"ax\"\n" \
-	".byte 0x0f, 0xb9, 0x3d\n" \
-	".long 0x53053053\n" \
-	"4: jmp %l[again]\n" \
-	".popsection\n"
-_Static_assert(RSEQ_SIG == 0x53053053 && offsetof(struct rseq, cpu_id) == 4 && offsetof(struct rseq, rseq_cs) == 8,
-	       "the sequences say so");
+#define RSEQ_END RSEQ_ABORTS_TO("again")
 
 static inline struct rseq *rseq_self(void)
 {

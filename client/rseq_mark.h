@@ -32,22 +32,11 @@ typedef _Atomic(const struct wire_control *) const rseq_word;
 
 /* As RSEQ_BEGIN and RSEQ_END, on whatever CPU; self: where the thread's area lies from the thread pointer. */
 #define RSEQ_BRIEF_BEGIN \
-	".pushsection __rseq_cs, \"aw\"\n" \
-	".balign 32\n" \
-	"3: .long 0, 0\n" \
-	".quad 1f, 2f - 1f, 4f\n" \
-	".popsection\n" \
-	"leaq 3b(%%rip), %%rax\n" \
+	RSEQ_DESCRIPTOR \
 	"movq %%rax, %%fs:8(%[self])\n" \
 	"1: cmpq %[open], %[gate]\n" \
 	"jne %l[no]\n"
-#define RSEQ_BRIEF_END \
-	"2:\n" \
-	".pushsection __rseq_failure, \"ax\"\n" \
-	".byte 0x0f, 0xb9, 0x3d\n" \
-	".long 0x53053053\n" \
-	"4: jmp %l[no]\n" \
-	".popsection\n"
+#define RSEQ_BRIEF_END RSEQ_ABORTS_TO("no")
 
 #define RSEQ_WORD \
 	"movq %[word], %%rax\n" \

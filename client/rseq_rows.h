@@ -58,12 +58,7 @@ bool rseq_change_row(struct rseq_rows *rows, uint32_t *row);
  * the thread is moved; a thread that is not registered reads one that is no CPU.
  */
 #define RSEQ_ROW_BEGIN \
-	".pushsection __rseq_cs, \"aw\"\n" \
-	".balign 32\n" \
-	"3: .long 0, 0\n" \
-	".quad 1f, 2f - 1f, 4f\n" \
-	".popsection\n" \
-	"leaq 3b(%%rip), %%rax\n" \
+	RSEQ_DESCRIPTOR \
 	"movq %%rax, %%fs:8(%[self])\n" \
 	"1: movl %%fs:4(%[self]), %%eax\n" \
 	"cmpl $0, (%[rows])\n" \
@@ -72,13 +67,7 @@ bool rseq_change_row(struct rseq_rows *rows, uint32_t *row);
 	"jae %l[no]\n" \
 	"shll $7, %%eax\n"
 
-#define RSEQ_ROW_END \
-	"2:\n" \
-	".pushsection __rseq_failure, \"ax\"\n" \
-	".byte 0x0f, 0xb9, 0x3d\n" \
-	".long 0x53053053\n" \
-	"4: jmp %l[no]\n" \
-	".popsection\n"
+#define RSEQ_ROW_END RSEQ_ABORTS_TO("no")
 
 #define RSEQ_ROW_FIELDS(rows) \
 	[self] "r"(__rseq_offset), [rows] "r"(rows), [n_cpus] "i"(offsetof(struct rseq_rows, n_cpus)), \
