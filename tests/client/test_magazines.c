@@ -18,6 +18,7 @@
 #include "client/magazines.h"
 #include "client/mapping.h"
 #include "tests/pure/pure.h"
+#include "tests/client/own_cpu.h"
 
 #define MAX 8
 #define HEADS_SIZE align_up(WIRE_HEADS_CPUS * sizeof(struct wire_heads) * 2, HW_PAGE_SIZE)
@@ -57,24 +58,6 @@ static int teardown(void **state)
 	mapping_free(heads, HEADS_SIZE);
 	mapping_free(m, magazines_size(rseq_cpus()));
 	return 0;
-}
-
-static void needs_sequences(void)
-{
-	if (!rseq_cpus())
-		skip();
-}
-
-/* On a CPU of ours, so that one row is worked. Which CPU. */
-static uint32_t stay(void)
-{
-	cpu_set_t set;
-	int cpu = sched_getcpu();
-
-	CPU_ZERO(&set);
-	CPU_SET((size_t)cpu, &set);
-	assert_int_equal(sched_setaffinity(0, sizeof(set), &set), 0);
-	return (uint32_t)cpu;
 }
 
 /* A preemption in one try is possible, in ten it is not. */

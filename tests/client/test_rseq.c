@@ -15,6 +15,7 @@
 
 #include "client/mapping.h"
 #include "client/rseq.h"
+#include "tests/client/own_cpu.h"
 
 #define KINDS 3
 #define OPEN 7777u
@@ -53,24 +54,6 @@ static int teardown(void **state)
 	mapping_free(heads, HEADS_BYTES);
 	mapping_free(atomic_load(&arrays.slots), rseq_slots_size(rseq_cpus(), KINDS));
 	return 0;
-}
-
-static void needs_sequences(void)
-{
-	if (!rseq_cpus())
-		skip();
-}
-
-/* On a CPU of ours, so that one array is worked. Which one. */
-static uint32_t stay(void)
-{
-	cpu_set_t set;
-	int cpu = sched_getcpu();
-
-	CPU_ZERO(&set);
-	CPU_SET((size_t)cpu, &set);
-	assert_int_equal(sched_setaffinity(0, sizeof(set), &set), 0);
-	return (uint32_t)cpu;
 }
 
 /* A preemption in each of RSEQ_TRIES tries is possible, and unlikely: so it is tried again. */
