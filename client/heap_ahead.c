@@ -9,6 +9,7 @@
 #include "client/heap_pages.h"
 
 #include "client/point.h"
+#include "client/racy.h"
 
 /* The look ahead: every TICK_MS, for TICK_LINGER_NS after the heap last touched the daemon or changed. */
 #define TICK_MS 5
@@ -83,18 +84,33 @@ static bool is_low(const struct heap *h, uint32_t n_bound, uint64_t now)
 	       bucket_free_hw(&h->bucket) < low_mark(h, n_bound);
 }
 
+/* Time to linger begins again. */
+static void linger(struct heap *h, uint64_t now)
+{
+	lock_take(&ticking.lock);
+	h->tick_until_ns = now + TICK_LINGER_NS;
+	lock_give(&ticking.lock);
+}
+
 /*
  * Whether there is anything to do under the heap's lock. It is not taken for the question, lest an alloc meet the helper there
- * and enter the kernel: the figures may be of different moments, and the next tick asks again. (tests/tsan.supp knows.)
+ * and enter the kernel: the figures may be of different moments, and the next tick asks again.
  */
 static bool is_needy(struct heap *h, uint64_t now)
 {
+	uint64_t used;
+	bool needy;
+
 	if (heap_state(h) < 0 || !h->named || !h->writable || heap_is_segment(h))
 		return false;
-	if (h->stats->used != h->used_seen)
-		h->tick_until_ns = now + TICK_LINGER_NS;
-	h->used_seen = h->stats->used;
-	return h->owes || is_low(h, count_bound(h), now);
+	racy_begin();
+	used = h->stats->used;
+	needy = h->owes || is_low(h, count_bound(h), now);
+	racy_end();
+	if (used != h->used_seen)
+		linger(h, now);
+	h->used_seen = used;
+	return needy;
 }
 
 /* A request for more, if it is still needed. The lock is held. */
