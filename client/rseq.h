@@ -14,8 +14,9 @@
  * share no lock: client/magazines.h.)
  *
  * Source of the semantics: rseq(2), linux/rseq.h, and membarrier(2) for rseq_barrier().
- * Bound: a sequence is at most 12 instructions. It is tried RSEQ_TRIES times, then the caller does
+ * Bound: a sequence is at most 12 instructions (14 on aarch64). It is tried RSEQ_TRIES times, then the caller does
  * without. rseq_take, rseq_give and rseq_barrier may be called from signal handlers and change no errno.
+ * The instructions are in a file for each processor (client/rseq_x86_64.h, client/rseq_aarch64.h).
  * Elsewhere (other processors, the thread sanitizer, built without) rseq_cpus() is 0 and no sequence is done; so
  * it is where threads are not registered (glibc before 2.35, GLIBC_TUNABLES=glibc.pthread.rseq=0, valgrind).
  * Not here: what the numbers mean, where they go when an array is full.
@@ -100,45 +101,9 @@ int rseq_barrier(void);
 bool rseq_take(struct rseq_arrays *a, uint32_t kind, uint64_t open, uint32_t *number);
 bool rseq_give(struct rseq_arrays *a, uint32_t kind, uint64_t open, uint32_t max, uint32_t number);
 
-#elif WITH_RSEQ && defined(__x86_64__) && !RSEQ_HAS_TSAN
+#elif WITH_RSEQ && !RSEQ_HAS_TSAN
 #define RSEQ_HERE 1
 #include <sys/rseq.h>
-
-/*
- * The descriptor of a sequence 1 .. 2 with its abort at 4; its address is in rax then. Once stored it stays in the
- * thread's area; the kernel clears it when it sees the thread elsewhere.
- */
-#define RSEQ_DESCRIPTOR \
-	".pushsection __rseq_cs, \"aw\"\n" \
-	".balign 32\n" \
-	"3: .long 0, 0\n" \
-	".quad 1f, 2f - 1f, 4f\n" \
-	".popsection\n" \
-	"leaq 3b(%%rip), %%rax\n"
-
-/*
- * The end of a sequence, and where one that was interrupted goes on. The kernel jumps only to where the signature
- * stands before (it reads as an undefined instruction).
- */
-#define RSEQ_ABORTS_TO(label) \
-	"2:\n" \
-	".pushsection __rseq_failure, \"ax\"\n" \
-	".byte 0x0f, 0xb9, 0x3d\n" \
-	".long 0x53053053\n" \
-	"4: jmp %l[" label "]\n" \
-	".popsection\n"
-_Static_assert(RSEQ_SIG == 0x53053053 && offsetof(struct rseq, cpu_id) == 4 && offsetof(struct rseq, rseq_cs) == 8,
-	       "the sequences say so");
-
-#define RSEQ_BEGIN \
-	RSEQ_DESCRIPTOR \
-	"movq %%rax, 8(%[self])\n" \
-	"1: cmpl %[cpu], 4(%[self])\n" \
-	"jne %l[again]\n" \
-	"cmpq %[open], %[gate]\n" \
-	"jne %l[no]\n"
-
-#define RSEQ_END RSEQ_ABORTS_TO("again")
 
 static inline struct rseq *rseq_self(void)
 {
@@ -154,76 +119,19 @@ static inline uint32_t rseq_cpu(const struct rseq *self)
  * The number given last to the array of this CPU. False: it has none, the gate is not open, or the thread is not
  * registered; or it was interrupted RSEQ_TRIES times.
  */
-static inline bool rseq_take(struct rseq_arrays *a, uint32_t kind, uint64_t open, uint32_t *number)
-{
-	struct rseq *self = rseq_self();
-
-	for (int i = 0; i < RSEQ_TRIES; i++) {
-		uint32_t cpu = rseq_cpu(self);
-		uint64_t head;
-		uint32_t found;
-
-		if (unlikely(cpu >= atomic_load_explicit(&a->n_cpus, memory_order_relaxed)))
-			return false;
-		__asm__ goto volatile(
-			RSEQ_BEGIN
-			"movq (%[at]), %[head]\n"
-			"movzwl %w[head], %%eax\n"
-			"testl %%eax, %%eax\n"
-			"jz %l[no]\n"
-			"movl -4(%[slots], %%rax, 4), %[found]\n"
-			"addq $0xffff, %[head]\n"
-			"movq %[head], (%[at])\n"
-			RSEQ_END
-			: [head] "=&r"(head), [found] "=&r"(found)
-			: [self] "r"(self), [cpu] "r"(cpu), [at] "r"(rseq_head(a, cpu, kind)),
-			  [slots] "r"(rseq_slots(a, cpu, kind)), [gate] "m"(a->gate), [open] "r"(open)
-			: "rax", "memory", "cc"
-			: again, no);
-		*number = found;
-		return true;
-	again:;
-	}
-no:
-	return false;
-}
+static inline bool rseq_take(struct rseq_arrays *a, uint32_t kind, uint64_t open, uint32_t *number);
 
 /*
  * Into the array of this CPU. max: at most RSEQ_SLOTS. False: the number is the caller's still; the array has max
  * numbers or more, or as rseq_take.
  */
-static inline bool rseq_give(struct rseq_arrays *a, uint32_t kind, uint64_t open, uint32_t max, uint32_t number)
-{
-	struct rseq *self = rseq_self();
+static inline bool rseq_give(struct rseq_arrays *a, uint32_t kind, uint64_t open, uint32_t max, uint32_t number);
 
-	for (int i = 0; i < RSEQ_TRIES; i++) {
-		uint32_t cpu = rseq_cpu(self);
-		uint64_t head;
-
-		if (unlikely(cpu >= atomic_load_explicit(&a->n_cpus, memory_order_relaxed)))
-			return false;
-		__asm__ goto volatile(
-			RSEQ_BEGIN
-			"movq (%[at]), %[head]\n"
-			"movzwl %w[head], %%eax\n"
-			"cmpl %[max], %%eax\n"
-			"jae %l[no]\n"
-			"movl %[number], (%[slots], %%rax, 4)\n"
-			"addq $0x10001, %[head]\n"
-			"movq %[head], (%[at])\n"
-			RSEQ_END
-			: [head] "=&r"(head)
-			: [self] "r"(self), [cpu] "r"(cpu), [at] "r"(rseq_head(a, cpu, kind)),
-			  [slots] "r"(rseq_slots(a, cpu, kind)), [gate] "m"(a->gate), [open] "r"(open),
-			  [max] "r"(max), [number] "r"(number)
-			: "rax", "memory", "cc"
-			: again, no);
-		return true;
-	again:;
-	}
-no:
-	return false;
-}
+#if defined(__x86_64__)
+#include "client/rseq_x86_64.h"
+#elif defined(__aarch64__)
+#include "client/rseq_aarch64.h"
+#endif
 
 #else
 #define RSEQ_HERE 0

@@ -28,7 +28,7 @@
 /* Points to the control slot whose state must be STATE_LIVE for a block to be marked or claimed. */
 typedef _Atomic(const struct wire_control *) const rseq_word;
 
-#if RSEQ_HERE && !defined(TEST_RSEQ)
+#if RSEQ_HERE && !defined(TEST_RSEQ) && defined(__x86_64__)
 
 /* As RSEQ_BEGIN and RSEQ_END, on whatever CPU; self: where the thread's area lies from the thread pointer. */
 #define RSEQ_BRIEF_BEGIN \

@@ -6,7 +6,7 @@
  * its lower half is 0, and the sequences read all the rest after it. So heads may change while it is shut, and who
  * has come through it knows that they are those of now. Entries have 8 bytes, of one kind.
  *
- * Bound: 19 instructions, tried once. For signal handlers too; no system call.
+ * Bound: 19 instructions (22 on aarch64: client/rseq_rows_aarch64.h), tried once. For signal handlers too; no system call.
  * Where there are no sequences rseq_cpus() is 0, nobody makes rows, and all is refused.
  * Not here: who changes rows and who shuts the gate (client/magazines.h).
  */
@@ -50,6 +50,9 @@ static inline _Atomic uint64_t *rseq_row_head(struct wire_heads *heads, uint32_t
 bool rseq_take_row(struct rseq_rows *rows, uint64_t *entry);
 bool rseq_give_row(struct rseq_rows *rows, uint64_t entry);
 bool rseq_change_row(struct rseq_rows *rows, uint32_t *row);
+
+#elif RSEQ_HERE && defined(__aarch64__)
+#include "client/rseq_rows_aarch64.h"
 
 #elif RSEQ_HERE
 

@@ -11,7 +11,6 @@
 #include <cmocka.h>
 #include <sched.h>
 #include <signal.h>
-#include <ucontext.h>
 
 #include "client/mapping.h"
 #include "client/rseq.h"
@@ -133,13 +132,9 @@ static volatile sig_atomic_t n_traps, n_aborts;
 
 static void on_trap(int signo, siginfo_t *info, void *context)
 {
-	const ucontext_t *u = context;
-	uint32_t before;
-
 	(void)signo, (void)info;
-	memcpy(&before, (const char *)u->uc_mcontext.gregs[REG_RIP] - 4, sizeof(before));
 	n_traps++;
-	n_aborts += before == 0x53053053;
+	n_aborts += was_aborted(context);
 }
 
 static inline void trap_begin(void)

@@ -1,0 +1,120 @@
+/*
+ * rseq_rows_aarch64.h: the sequences of client/rseq_rows.h on aarch64
+ *
+ * Orders (client/rseq_aarch64.h has more of them).
+ * The gate: all that is read of the rows is read at addresses into which the gate's lower half, 0, was added; so nothing
+ * of it is older than the gate. What a taker reads after its sequence must not be older either, and has no such address:
+ * the fields of an opening which began without a barrier, the gate opened last. Therefore a load barrier in
+ * rseq_take_row; the others' callers have read what they need before, under an opening that lasts.
+ * The heads: they are stored with release. Who looks at all of them while the gate is open (magazines_look) relies on
+ * seeing an entry that went from a row into another one, or through the stack, in one of the two: what comes later in
+ * the way of a thread is not to be seen earlier. A row that changes hands does so by a bit that is exchanged with full
+ * order, behind the store of its head and before the new CPU's sequence; current rows are known to one CPU alone.
+ *
+ * Only client/rseq_rows.h includes this.
+ */
+#ifndef HEAPD_CLIENT_RSEQ_ROWS_AARCH64_H
+#define HEAPD_CLIENT_RSEQ_ROWS_AARCH64_H
+
+/* In base the rows, in at this CPU's word, less RSEQ_ROW_CURRENT. */
+#define RSEQ_ROW_BEGIN \
+	RSEQ_DESCRIPTOR("%[self]") \
+	"1: ldr %w[at], [%[self], #4]\n" \
+	"ldr %w[t], [%[rows]]\n" \
+	"cbnz %w[t], %l[no]\n" \
+	"add %[base], %[rows], %[t]\n" \
+	"ldr %w[t], [%[base], %[n_cpus]]\n" \
+	"cmp %w[at], %w[t]\n" \
+	"b.hs %l[no]\n" \
+	"add %[at], %[base], %[at], lsl #7\n"
+#define RSEQ_ROW_CURRENT "[%[at], %[current]]"
+
+/* Then, the row in row: the place of its head in at, what it has in head, how many that are in t. */
+#define RSEQ_ROW_HEAD \
+	"ldr %w[row], " RSEQ_ROW_CURRENT "\n" \
+	"ldr %[at], [%[base], %[heads]]\n" \
+	"add %[at], %[at], %[row]\n" \
+	"ldr %[head], [%[at]]\n" \
+	"ands %w[t], %w[head], #0xffff\n"
+
+#define RSEQ_ROW_END RSEQ_ABORTS_TO("no")
+
+#define RSEQ_ROW_FIELDS(rows_) \
+	[self] "r"(rseq_self()), [rows] "r"(rows_), [n_cpus] "i"(offsetof(struct rseq_rows, n_cpus)), \
+	[current] "i"(offsetof(struct rseq_rows, current)), [heads] "i"(offsetof(struct rseq_rows, heads)), \
+	[entries] "i"(offsetof(struct rseq_rows, entries)), [max] "i"(offsetof(struct rseq_rows, max))
+
+_Static_assert(sizeof(((struct rseq_rows *)0)->current[0]) == 1 << 7 && offsetof(struct rseq_rows, gate) == 0,
+	       "the sequences say so");
+
+static inline bool rseq_take_row(struct rseq_rows *rows, uint64_t *entry)
+{
+	uint64_t t, base, at, row, head;
+
+	__asm__ goto volatile(
+		RSEQ_ROW_BEGIN RSEQ_ROW_HEAD
+		"b.eq %l[no]\n"
+		"add %w[t], %w[t], %w[row]\n"
+		"ldr %[base], [%[base], %[entries]]\n"
+		"add %[base], %[base], %[t], lsl #3\n"
+		"ldur %[row], [%[base], #-8]\n"
+		RSEQ_ADD_TAKEN("%[head]")
+		"dmb ishld\n"
+		"stlr %[head], [%[at]]\n"
+		RSEQ_ROW_END
+		: [t] "=&r"(t), [base] "=&r"(base), [at] "=&r"(at), [row] "=&r"(row), [head] "=&r"(head)
+		: RSEQ_ROW_FIELDS(rows)
+		: "memory", "cc"
+		: no);
+	*entry = row;
+	return true;
+no:
+	return false;
+}
+
+static inline bool rseq_give_row(struct rseq_rows *rows, uint64_t entry)
+{
+	uint64_t t, base, at, row, head, max;
+
+	__asm__ goto volatile(
+		RSEQ_ROW_BEGIN RSEQ_ROW_HEAD
+		"ldr %w[limit], [%[base], %[max]]\n"
+		"cmp %w[t], %w[limit]\n"
+		"b.hs %l[no]\n"
+		"add %w[t], %w[t], %w[row]\n"
+		"ldr %[base], [%[base], %[entries]]\n"
+		"str %[entry], [%[base], %[t], lsl #3]\n"
+		RSEQ_ADD_GIVEN("%[head]")
+		"stlr %[head], [%[at]]\n"
+		RSEQ_ROW_END
+		: [t] "=&r"(t), [base] "=&r"(base), [at] "=&r"(at), [row] "=&r"(row), [head] "=&r"(head),
+		  [limit] "=&r"(max)
+		: RSEQ_ROW_FIELDS(rows), [entry] "r"(entry)
+		: "memory", "cc"
+		: no);
+	return true;
+no:
+	return false;
+}
+
+static inline bool rseq_change_row(struct rseq_rows *rows, uint32_t *row)
+{
+	uint64_t t, base, at;
+	uint32_t old;
+
+	__asm__ goto volatile(
+		RSEQ_ROW_BEGIN
+		"ldr %w[old], " RSEQ_ROW_CURRENT "\n"
+		"str %w[to], " RSEQ_ROW_CURRENT "\n"
+		RSEQ_ROW_END
+		: [t] "=&r"(t), [base] "=&r"(base), [at] "=&r"(at), [old] "=&r"(old)
+		: RSEQ_ROW_FIELDS(rows), [to] "r"(RSEQ_ROW(*row))
+		: "memory", "cc"
+		: no);
+	*row = old / RSEQ_ROW(1);
+	return true;
+no:
+	return false;
+}
+
+#endif
