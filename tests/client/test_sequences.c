@@ -26,16 +26,13 @@ static struct rseq_arrays arrays;
 static struct wire_heads heads[CPUS];
 static uint32_t slots[CPUS * KINDS * RSEQ_SLOTS];
 
-static struct {
-	struct rseq_rows rows;
-	char current[CPUS * 128];
-} __attribute__((__aligned__(128))) room;
+static char room[sizeof(struct rseq_rows) + CPUS * 128] __attribute__((__aligned__(128)));
 static struct wire_heads row_heads[(ROWS + 1) / 2];
 static uint64_t entries[ROWS * RSEQ_ROW_ENTRIES];
 
 static struct rseq_rows *rows(void)
 {
-	return &room.rows;
+	return (struct rseq_rows *)(void *)room;
 }
 
 /* What a call is about, and what it says. */
@@ -79,7 +76,7 @@ static void begin(void)
 	atomic_store(&arrays.n_cpus, CPUS);
 	atomic_store(&arrays.n_kinds, KINDS);
 	atomic_store(&arrays.gate, OPEN);
-	memset(&room, 0, sizeof(room));
+	memset(room, 0, sizeof(room));
 	memset(row_heads, 0, sizeof(row_heads));
 	memset(entries, 0xff, sizeof(entries));
 	atomic_store(&rows()->heads, row_heads);
