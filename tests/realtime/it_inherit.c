@@ -251,7 +251,7 @@ int main(void)
 		for (size_t k = 0; k < n_couples && n < ARRAY_SIZE(cases); k++) {
 			bool random = trials[i].test == at_random_instants;
 
-			if (random && (couples[k].gives || couples[k].fresh))
+			if (random && (couples[k].gives || couples[k].before))
 				continue; /* takes and gives anyway */
 			(void)snprintf(names[n], sizeof(names[n]), "%s: %s", trials[i].name,
 				       couples[k].text);

@@ -13,12 +13,12 @@
 #include "tests/realtime/page.h"
 #include "tests/realtime/scene.h"
 
-/* Rows of the page: of who holds a lock, and of who finds it held. */
-#define HELD "while the lock is held"
+/* A row of the page: of who finds a lock held. */
 #define LOOKS "finding the lock held, besides"
 
 #define PLACES 100      /* in a call at which the low one is stopped; all, if it has no more */
-#define PLACES_FRESH 20 /* in one of thousands of instructions */
+#define PLACES_LONG 20  /* in one of thousands of instructions */
+#define PLACES_SLOW 12  /* in one of tens of thousands */
 #define COUNTED 12      /* of them the high one's own instructions are counted at one in so many */
 
 static void at_every_instruction(const void *arg)
@@ -34,13 +34,13 @@ static void at_every_instruction(const void *arg)
 	scene_pin(&sc, sched_getcpu());
 	assert_int_equal(0, sched_setaffinity(0, sizeof(one), &one));
 	bound = page_bound(call_names[c->call]);
-	held = page_bound(HELD);
+	held = page_bound(c->held ? c->held : HELD);
 	scene_begin_calls(&sc);
 	assert_int_equal(MARK_BEGIN, stepper_run(&sc.low));
 	assert_int_equal(MARK_END, stepper_run(&sc.low)); /* the first one has more to do */
 	assert_int_equal(MARK_BEGIN, stepper_run(&sc.low));
-	length = stepper_count(&sc.low);
-	stride = length / (c->fresh ? PLACES_FRESH : PLACES) + 1;
+	length = scene_count_low(&sc);
+	stride = length / (c->low ? PLACES_SLOW : c->before ? PLACES_LONG : PLACES) + 1;
 	for (uint64_t place = 0; scene_place_low(&sc, place); place += stride, sc.places++) {
 		if (sc.places % COUNTED == 0)
 			scene_count_high(&sc);
@@ -54,20 +54,23 @@ static void at_every_instruction(const void *arg)
 		      ", for %" PRIu64 " more at most; %" PRIu64 " of the urgent one at most\n",
 		      sc.places, length, sc.blocked, sc.most_held, sc.most_counted);
 	assert_true(sc.places >= 10);
+	assert_true((sc.barriers > 0) == (c->barrier && own_rseq_area()));
 	assert_true(sc.most_held <= held);
 	assert_true(sc.most_counted <= bound + (sc.blocked ? page_bound(LOOKS) : 0));
 }
 
 int main(void)
 {
-	static struct story_case cases[16];
+	static struct story_case cases[20];
 	static struct CMUnitTest tests[ARRAY_SIZE(cases)];
 	static char names[ARRAY_SIZE(cases)][96];
 	size_t n = 0;
 
-	for (; n < n_couples && n < ARRAY_SIZE(cases); n++) {
-		(void)snprintf(names[n], sizeof(names[n]), "at_every_instruction: %s", couples[n].text);
-		cases[n] = (struct story_case){ at_every_instruction, &couples[n] };
+	for (; n < n_couples + n_slow_couples && n < ARRAY_SIZE(cases); n++) {
+		const struct couple *c = n < n_couples ? &couples[n] : &slow_couples[n - n_couples];
+
+		(void)snprintf(names[n], sizeof(names[n]), "at_every_instruction: %s", c->text);
+		cases[n] = (struct story_case){ at_every_instruction, c };
 		tests[n] = (struct CMUnitTest)STORY_CASE(names[n], &cases[n]);
 		tests[n].teardown_func = scene_end;
 	}

@@ -14,28 +14,28 @@
 #endif
 
 const struct couple couples[] = {
-	{ "rt_heap_alloc", "a local heap", false, false, 1 << 10 | 2,
-	  CALL_HEAP_ALLOC },
-	{ "the first rt_heap_alloc of a heap", "a local heap", false, true, 1 << 10 | 2,
-	  CALL_HEAP_ALLOC },
-	{ "rt_heap_free", "a local heap", true, false, 1 << 10 | 2,
-	  CALL_HEAP_FREE },
-	{ "rt_heap_alloc of a run", "a named heap", false, false, 1,
-	  CALL_HEAP_ALLOC_RUN },
-	{ "rt_heap_free of a run", "a named heap", true, false, 1,
-	  CALL_HEAP_FREE_RUN },
-	{ "pt_getblock", "a partition", false, false, 1,
-	  CALL_PT_GET },
-	{ "pt_freeblock", "a partition", true, false, 1,
-	  CALL_PT_FREE },
-	{ "shared_multi_heap_alloc", "the shared multi-heap", false, false, 1 << 10 | 2 << 5 | 1,
-	  CALL_REGION_ALLOC },
-	{ "shared_multi_heap_free", "the shared multi-heap", true, false, 1 << 10 | 2 << 5 | 1,
-	  CALL_REGION_FREE },
-	{ "k_malloc", "the heap memory pool", false, false, 100 << 8 | 1 << 4 | 2,
-	  CALL_POOL_MALLOC },
-	{ "k_free", "the heap memory pool", true, false, 100 << 8 | 1 << 4 | 1,
-	  CALL_POOL_FREE },
+	{ .text = "rt_heap_alloc", .path = "a local heap", .random = 1 << 10 | 2,
+	  .call = CALL_HEAP_ALLOC },
+	{ .text = "the first rt_heap_alloc of a heap", .path = "a local heap", .random = 1 << 10 | 2,
+	  .call = CALL_HEAP_ALLOC, .before = renew_heap },
+	{ .text = "rt_heap_free", .path = "a local heap", .gives = true, .random = 1 << 10 | 2,
+	  .call = CALL_HEAP_FREE },
+	{ .text = "rt_heap_alloc of a run", .path = "a named heap", .random = 1,
+	  .call = CALL_HEAP_ALLOC_RUN },
+	{ .text = "rt_heap_free of a run", .path = "a named heap", .gives = true, .random = 1,
+	  .call = CALL_HEAP_FREE_RUN },
+	{ .text = "pt_getblock", .path = "a partition", .random = 1,
+	  .call = CALL_PT_GET },
+	{ .text = "pt_freeblock", .path = "a partition", .gives = true, .random = 1,
+	  .call = CALL_PT_FREE },
+	{ .text = "shared_multi_heap_alloc", .path = "the shared multi-heap", .random = 1 << 10 | 2 << 5 | 1,
+	  .call = CALL_REGION_ALLOC },
+	{ .text = "shared_multi_heap_free", .path = "the shared multi-heap", .gives = true, .random = 1 << 10 | 2 << 5 | 1,
+	  .call = CALL_REGION_FREE },
+	{ .text = "k_malloc", .path = "the heap memory pool", .random = 100 << 8 | 1 << 4 | 2,
+	  .call = CALL_POOL_MALLOC },
+	{ .text = "k_free", .path = "the heap memory pool", .gives = true, .random = 100 << 8 | 1 << 4 | 1,
+	  .call = CALL_POOL_FREE },
 };
 const size_t n_couples = ARRAY_SIZE(couples);
 
@@ -65,8 +65,7 @@ static int run_pin(struct step *s)
 	return sched_setaffinity(0, sizeof(one), &one) < 0 ? -errno : 0;
 }
 
-/* Heap 0 is a new one: its first call finds nothing at hand. */
-static int renew_heap(void)
+int renew_heap(void)
 {
 	int r = rt_heap_delete(&self.heap[0]);
 
@@ -76,11 +75,11 @@ static int renew_heap(void)
 }
 
 /*
- * Calls between marks, again and again, as .n (the number of a couple) says. .value: it is the high one.
+ * Calls between marks, again and again, as .n (the address of a couple) says. .value: it is the high one.
  */
 static int run_calls(struct step *s)
 {
-	const struct couple *c = &couples[s->n];
+	const struct couple *c = (const struct couple *)(uintptr_t)s->n; /* a fork's addresses are its parent's */
 	const struct path *p = &paths[path_of(c)];
 	void *block = NULL;
 	bool right = true;
@@ -88,8 +87,14 @@ static int run_calls(struct step *s)
 
 	marking = MARKING_STEPS;
 	while (!is_set(STOP)) {
-		if (c->fresh && !s->value)
-			right &= renew_heap() == 0;
+		if (c->before && !s->value)
+			right &= c->before() == 0;
+		if (c->low && !s->value) {
+			mark_begin(0);
+			right &= c->low();
+			mark_end();
+			continue;
+		}
 		if (c->gives) {
 			block = p->get(c->random, &size);
 			mark_begin(0);
@@ -137,7 +142,7 @@ void scene_pin(struct scene *sc, int cpu)
 
 void scene_begin_calls(struct scene *sc)
 {
-	struct step s = { .run = run_calls, .n = (uint64_t)(sc->couple - couples) };
+	struct step s = { .run = run_calls, .n = (uint64_t)(uintptr_t)sc->couple };
 
 	if (stepper_attach(&sc->low, sc->actor->lane[LOW].tid) < 0 ||
 	    stepper_attach(&sc->high, sc->actor->lane[HIGH].tid) < 0)
@@ -158,6 +163,18 @@ void scene_end_calls(struct scene *sc)
 		;
 	stepper_detach(&sc->low);
 	EXPECT(0, lane_result(&sc->actor->lane[LOW]));
+}
+
+uint64_t scene_count_low(struct scene *sc)
+{
+	struct stepper_call call;
+	uint64_t n = 0;
+
+	do {
+		sc->barriers += stepper_at_call(&sc->low, &call) && call.number == SYS_membarrier;
+		n++;
+	} while (stepper_step(&sc->low));
+	return n;
 }
 
 bool scene_place_low(struct scene *sc, uint64_t place)
@@ -187,14 +204,14 @@ static void expect_inheriting(const struct stepper_call *call)
 	assert_true(command == FUTEX_LOCK_PI || command == FUTEX_LOCK_PI2);
 }
 
-/* The high one sleeps. The low one goes on until it has given the lock. */
+/* The high one sleeps. The low one goes on until it has given the lock; a barrier may be on its way. */
 static void let_low_give(struct scene *sc)
 {
 	struct stepper_call call;
 	uint64_t n = 0;
 
 	UNTIL(stepper_sleeps(&sc->high));
-	while (!stepper_at_call(&sc->low, &call)) {
+	while (!stepper_at_call(&sc->low, &call) || (sc->couple->barrier && call.number == SYS_membarrier)) {
 		assert_true(stepper_step(&sc->low));
 		n++;
 	}

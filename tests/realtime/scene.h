@@ -36,16 +36,28 @@ static inline void set(int what, uint64_t value)
 	atomic_store_explicit(&board->count[what], value, memory_order_release);
 }
 
+/* Rows of docs/realtime.md about who holds a lock. */
+#define HELD "while the lock is held"
+#define HELD_CALLING_IN "while the lock is held and all at hand is called in"
+
 /* A call that both make. */
 struct couple {
 	const char *text, *path;
-	bool gives;      /* gives back a block; else takes one */
-	bool fresh;      /* the low one makes a new heap for each call */
-	uint64_t random; /* what is taken */
+	bool gives;          /* gives back a block; else takes one */
+	uint64_t random;     /* what is taken */
 	enum call call;
+	int (*before)(void); /* the low one's, before each of its calls; 0 or -errno. NULL: nothing */
+	bool (*low)(void);   /* what the low one calls instead; whether it went right. NULL: the same */
+	const char *held;    /* the row that bounds how long the lock is held. NULL: HELD */
+	bool barrier;        /* meanwhile there may be a membarrier, and with sequences there is */
 };
 extern const struct couple couples[];
 extern const size_t n_couples;
+extern const struct couple slow_couples[]; /* slow_couples.c */
+extern const size_t n_slow_couples;
+
+/* Heap 0 is a new one: its first call finds nothing at hand. 0 or -errno. */
+int renew_heap(void);
 
 int path_of(const struct couple *c); /* its number in paths[] */
 
@@ -53,7 +65,7 @@ struct scene {
 	const struct couple *couple;
 	struct actor *actor;
 	struct stepper low, high;
-	uint64_t places, blocked, most_held, most_counted;
+	uint64_t places, blocked, barriers, most_held, most_counted;
 };
 
 /* Starts heapd and the actor with the object. Skips where a sanitizer has locks of its own. */
@@ -63,6 +75,9 @@ void scene_pin(struct scene *sc, int cpu); /* all lanes */
 /* The calls begin; both are stopped before their first ones. Skips where there is no ptrace. And they end. */
 void scene_begin_calls(struct scene *sc);
 void scene_end_calls(struct scene *sc);
+
+/* The low one's call by steps, from its beginning to its end: how many. Barriers on the way are counted (barriers). */
+uint64_t scene_count_low(struct scene *sc);
 
 /* Both at the beginning of a call, and then the low one `place` instructions further. False: its
  * call has no such place; it is at its end, and the high one is before its call. */
