@@ -15,7 +15,7 @@
 #define STRIDE fail_stride(47)
 #define TURN 4
 #else
-#define STRIDE fail_stride(STORY_SANITIZED ? 7 : 1)
+#define STRIDE fail_stride(STORY_SANITIZED ? 11 : 1)
 #define TURN 1
 #endif
 
