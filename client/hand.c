@@ -20,7 +20,7 @@ static uint32_t n_cpus(const struct hand *hand)
 
 static uint32_t max_of(const struct hand *hand, uint32_t kind)
 {
-	return atomic_load_explicit(&hand->max[kind], memory_order_relaxed);
+	return atomic_load_explicit(&hand->arrays.max[kind], memory_order_relaxed);
 }
 
 /* How many go at once: so that an array that was full or empty is half full afterwards. */
@@ -33,7 +33,7 @@ uint32_t hand_cpus(uint64_t usable)
 {
 	uint32_t n;
 
-	if (usable < HAND_HEAP_MIN || usable >> HAND_UNIT_SHIFT > (uint64_t)UINT32_MAX + 1)
+	if (!RSEQ_ARRAYS_HERE || usable < HAND_HEAP_MIN || usable >> HAND_UNIT_SHIFT > (uint64_t)UINT32_MAX + 1)
 		return 0; /* too small for one CPU, or numbers are too small for it */
 	n = rseq_cpus();
 	return usable / HAND_HEAP_MIN >= n ? n : 0;
@@ -41,7 +41,7 @@ uint32_t hand_cpus(uint64_t usable)
 
 static void renew(struct hand *hand)
 {
-	static _Atomic uint64_t last; /* a child goes on counting where its parent was */
+	static _Atomic uint64_t last = RSEQ_OPEN_MIN - 1; /* a child goes on counting where its parent was */
 
 	hand->open = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
 	hand->last_serial = hand->open << HAND_SERIAL_BITS;
@@ -68,15 +68,18 @@ void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, 
 	uint64_t share;
 
 	assert(!hand_is_open(hand) && "it was ended, or never begun");
+	rseq_begin();
 	hand->bucket = bucket;
 	hand->calm = HAND_CALM;
 	hand->lost = false;
-	hand->n_marks = n ? hand_marks_size(usable) : 0;
+	hand->arrays.n_marks = n ? hand_marks_size(usable) : 0;
 	atomic_store_explicit(&hand->arrays.heads, n ? layout->heads : NULL, memory_order_relaxed);
 	atomic_store_explicit(&hand->arrays.slots, n ? layout->slots : NULL, memory_order_relaxed);
-	atomic_store_explicit(&hand->arrays.n_kinds, BUCKET_COUNT, memory_order_relaxed);
 	atomic_store_explicit(&hand->arrays.n_cpus, n, memory_order_relaxed);
-	atomic_store_explicit(&hand->marks, n ? layout->marks : NULL, memory_order_relaxed);
+	atomic_store_explicit(&hand->arrays.marks, n ? layout->marks : NULL, memory_order_relaxed);
+	for (uint32_t cpu = 0; cpu < n; cpu++)
+		for (uint32_t kind = 0; kind < WIRE_HEADS_KINDS; kind++)
+			atomic_store_explicit(rseq_head(&hand->arrays, cpu, kind), RSEQ_ARRAY_EMPTY(0), memory_order_relaxed);
 	share = n ? usable / HAND_SHARE / n / BUCKET_COUNT : 0;
 	for (uint32_t kind = 0; kind < BUCKET_COUNT; kind++) {
 		uint64_t max = min_u64(min_u64(share, HAND_KIND_MAX) / bytes_of(kind), RSEQ_SLOTS);
@@ -86,7 +89,7 @@ void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, 
 
 		if (n && bytes_of(kind) > UINT64_C(1) << bucket->page_shift)
 			max = 0; /* whole pages, no bucket */
-		atomic_store_explicit(&hand->max[kind], (uint32_t)max, memory_order_relaxed);
+		atomic_store_explicit(&hand->arrays.max[kind], (uint32_t)max, memory_order_relaxed);
 	}
 	renew(hand);
 	hand->first_open = hand->open;
@@ -98,12 +101,12 @@ void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, 
 
 static uint8_t *mark_at(const struct hand *hand, uint64_t offset)
 {
-	return &atomic_load_explicit(&hand->marks, memory_order_relaxed)[offset >> HAND_UNIT_SHIFT];
+	return &atomic_load_explicit(&hand->arrays.marks, memory_order_relaxed)[offset >> HAND_UNIT_SHIFT];
 }
 
 static bool has_mark_at(const struct hand *hand, uint64_t offset)
 {
-	return !(offset & (bytes_of(0) - 1)) && offset >> HAND_UNIT_SHIFT < hand->n_marks;
+	return !(offset & (bytes_of(0) - 1)) && offset >> HAND_UNIT_SHIFT < hand->arrays.n_marks;
 }
 
 /* What the mark of a block of that size is. */
@@ -117,7 +120,7 @@ void hand_touch(const struct hand *hand, uint32_t first_hw, uint32_t n_hw,
 {
 	uint64_t per_page = HW_PAGE_SIZE >> HAND_UNIT_SHIFT, first = first_hw * per_page, n = n_hw * per_page;
 
-	if (n && first < hand->n_marks && n <= hand->n_marks - first)
+	if (n && first < hand->arrays.n_marks && n <= hand->arrays.n_marks - first)
 		touch(ctx, mark_at(hand, first << HAND_UNIT_SHIFT), n);
 }
 
@@ -131,21 +134,21 @@ int hand_alloc(struct hand *hand, uint64_t size, uint64_t *offset)
 {
 	int r = bucket_alloc(hand->bucket, size, offset);
 
-	if (r == 0 && hand->n_marks)
+	if (r == 0 && hand->arrays.n_marks)
 		hand_mark(hand, size, *offset);
 	return r;
 }
 
 bool hand_is_out(const struct hand *hand, uint64_t offset)
 {
-	if (!hand->n_marks)
+	if (!hand->arrays.n_marks)
 		return true;
 	return has_mark_at(hand, offset) && __atomic_load_n(mark_at(hand, offset), __ATOMIC_RELAXED);
 }
 
 bool hand_claim(struct hand *hand, uint64_t offset)
 {
-	if (!hand->n_marks)
+	if (!hand->arrays.n_marks)
 		return true;
 	return has_mark_at(hand, offset) && __atomic_exchange_n(mark_at(hand, offset), 0, __ATOMIC_ACQ_REL);
 }
@@ -155,17 +158,16 @@ bool hand_claim(struct hand *hand, uint64_t offset)
 void hand_refill(struct hand *hand, uint64_t size)
 {
 	uint64_t offset, open = atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed);
-	uint32_t kind, max;
+	uint32_t kind;
 
 	if (!open || size - 1 >= HW_PAGE_SIZE)
 		return;
 	kind = bucket_for(size);
-	max = max_of(hand, kind);
-	for (uint32_t n = max ? batch_of(hand, kind) : 0; n > 0; n--) {
+	for (uint32_t n = max_of(hand, kind) ? batch_of(hand, kind) : 0; n > 0; n--) {
 		if (bucket_alloc(hand->bucket, bytes_of(kind), &offset) != 0)
 			return;
 		POINT(HAND_REFILLS);
-		if (rseq_give(&hand->arrays, kind, open, max, (uint32_t)(offset >> HAND_UNIT_SHIFT)))
+		if (rseq_push(&hand->arrays, HAND_MARK(kind), open, offset >> HAND_UNIT_SHIFT))
 			continue;
 		(void)bucket_free(hand->bucket, offset, NULL);
 		return;
@@ -177,16 +179,17 @@ bool hand_spill(struct hand *hand, uint64_t offset)
 	uint64_t size = bucket_size(hand->bucket, offset);
 	uint64_t open = atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed);
 	bool any = false, pages_free;
-	uint32_t kind, number;
+	uint64_t number;
+	uint32_t kind;
 
 	if (!open || size - 1 >= HW_PAGE_SIZE)
 		return false;
 	kind = bucket_for(size);
 	for (uint32_t n = batch_of(hand, kind); n > 0; n--) {
-		if (!rseq_take(&hand->arrays, kind, open, &number))
+		if (!rseq_pop(&hand->arrays, HAND_MARK(kind), open, &number))
 			break;
 		POINT(HAND_SPILLS);
-		(void)bucket_free(hand->bucket, (uint64_t)number << HAND_UNIT_SHIFT, &pages_free);
+		(void)bucket_free(hand->bucket, number << HAND_UNIT_SHIFT, &pages_free);
 		any |= pages_free;
 	}
 	return any;
@@ -208,15 +211,17 @@ static bool drain(struct hand *hand)
 	for (uint32_t cpu = 0; cpu < n_cpus(hand); cpu++)
 		for (uint32_t kind = 0; kind < BUCKET_COUNT; kind++) {
 			_Atomic uint64_t *head = rseq_head(&hand->arrays, cpu, kind);
-			const uint32_t *slots = rseq_slots(&hand->arrays, cpu, kind);
 			uint64_t was = atomic_load_explicit(head, memory_order_relaxed);
+			uint32_t given = RSEQ_ARRAY_GIVEN(was);
 
-			for (uint32_t n = RSEQ_COUNT(was); n > 0; n--, was += RSEQ_TAKEN) {
+			for (uint32_t n = RSEQ_ARRAY_TAKEN(was); n != given; n--) {
+				uint64_t number = *rseq_slot(&hand->arrays, cpu, kind, n);
+
 				/* refused where two frees at one instant were both believed: it is there twice, and is freed once */
-				(void)bucket_free(hand->bucket, (uint64_t)slots[n - 1] << HAND_UNIT_SHIFT, NULL);
+				(void)bucket_free(hand->bucket, number << HAND_UNIT_SHIFT, NULL);
 				any = true;
 			}
-			atomic_store_explicit(head, was, memory_order_relaxed);
+			atomic_store_explicit(head, RSEQ_ARRAY_EMPTY(given), memory_order_relaxed);
 		}
 	return any;
 }
@@ -240,7 +245,7 @@ bool hand_end(struct hand *hand)
 	if (hand->lost)
 		return false;
 	atomic_store_explicit(&hand->arrays.n_cpus, 0, memory_order_relaxed);
-	hand->n_marks = 0;
+	hand->arrays.n_marks = 0;
 	return true;
 }
 
@@ -260,7 +265,7 @@ uint64_t hand_bytes(const struct hand *hand)
 		for (uint32_t kind = 0; kind < BUCKET_COUNT; kind++) {
 			uint64_t head = atomic_load_explicit(rseq_head(&hand->arrays, cpu, kind), memory_order_relaxed);
 
-			bytes += RSEQ_COUNT(head) * bytes_of(kind);
+			bytes += RSEQ_ARRAY_COUNT(head) * bytes_of(kind);
 		}
 	return bytes;
 }
@@ -274,7 +279,7 @@ int hand_check(struct hand *hand)
 	(void)hand_shut(hand);
 	if (hand->lost || hand_bytes(hand))
 		return -EUCLEAN;
-	for (uint64_t i = 0; i < hand->n_marks; i++) {
+	for (uint64_t i = 0; i < hand->arrays.n_marks; i++) {
 		uint64_t offset = i << HAND_UNIT_SHIFT;
 		uint8_t mark = *mark_at(hand, offset);
 		uint64_t size = mark ? bucket_size(hand->bucket, offset) : 0;
@@ -283,7 +288,7 @@ int hand_check(struct hand *hand)
 			return -EUCLEAN; /* nobody has it, or not a block of that kind */
 		marked += size;
 	}
-	if (hand->n_marks && hand->bucket->stats->used != marked)
+	if (hand->arrays.n_marks && hand->bucket->stats->used != marked)
 		return -EUCLEAN; /* blocks that neither anybody has nor anybody can get */
 	return bucket_check(hand->bucket);
 }

@@ -1,7 +1,7 @@
 /*
  * hand.h: free blocks of one heap at hand, for each CPU
  *
- * Model: for each CPU and each bucket an array of free blocks (client/rseq.h), as numbers: offset / 16. A
+ * Model: for each CPU and each bucket an array of free blocks (client/rseq_arrays.h), as numbers: offset / 16. A
  * request is served from the array of its CPU, a freed block goes there, and neither takes a lock. To the
  * bucket allocator blocks in an array are in use. For each 16 bytes of the heap there is one byte, the mark:
  * at the start of a block that somebody has it tells the block's bucket, elsewhere it is 0. So a free needs
@@ -25,20 +25,20 @@
  *
  * Bounds: take and give by sequences: constant. hand_refill and hand_spill: HAND_BATCH blocks. hand_shut: one
  * barrier, and bucket_free() for each block at hand: HAND_ALL at most, and an eighth of the heap.
- * Not here: the lock (client/heap.h), the sequences (client/rseq.h, client/rseq_mark.h), who waits.
+ * Not here: the lock (client/heap.h), the sequences (client/rseq_arrays.h), who waits.
  */
 #ifndef HEAPD_CLIENT_HAND_H
 #define HEAPD_CLIENT_HAND_H
 
 #include "client/bucket.h"
-#include "client/rseq_mark.h"
+#include "client/rseq_arrays.h"
 
 #define HAND_UNIT_SHIFT BUCKET_MIN_SHIFT
 #define HAND_KIND_MAX (64u * 1024)      /* bytes of one size that one CPU has at hand at most */
 #define HAND_SHARE 8u                   /* of the heap: all CPUs and sizes together have an eighth at most */
-#define HAND_HEAP_MIN (32ull * 1024)    /* bytes a CPU that a heap must have to have any: slots are 4.5 KiB a CPU */
+#define HAND_HEAP_MIN (32ull * 1024)    /* bytes a CPU that a heap must have to have any: slots are 4 KiB a CPU */
 #define HAND_ALL 2304u                  /* blocks that all CPUs and sizes of a heap may have together: what hand_shut moves */
-#define HAND_BATCH 32u                  /* blocks, between an array and the bucket allocator */
+#define HAND_BATCH 8u                  /* blocks, between an array and the bucket allocator */
 #define HAND_CALM 64u                   /* blocks through the lock, none of them in vain, before the gate opens again */
 
 /* The mark of a block: its bucket's, or that of a kind that never has an array, for a block of whole pages. */
@@ -50,11 +50,8 @@ _Static_assert(BUCKET_COUNT < WIRE_HEADS_KINDS, "a bucket is a kind");
 #define HAND_SERIAL_BITS 24
 
 struct hand {
-	struct rseq_arrays arrays; /* n_cpus 0: no blocks at hand, and no marks */
-	_Atomic(uint8_t *) marks;
-	_Atomic uint64_t n_marks;
+	struct rseq_arrays arrays; /* n_cpus 0: no blocks at hand, and no marks; max of a kind 0: none of that */
 	uint64_t open;             /* what the gate is when it is open: above HAND_SERIAL_BITS all of its descriptors have it */
-	_Atomic uint32_t max[BUCKET_COUNT + 1]; /* blocks in an array; 0: none */
 
 	/* under the heap's lock */
 	uint64_t first_open;       /* what `open` was when the heap was attached */
@@ -66,8 +63,8 @@ struct hand {
 
 /* What hand_begin needs besides. All the caller's, valid until hand_end. */
 struct hand_layout {
-	struct wire_heads *heads; /* n_cpus of them, empty */
-	uint32_t *slots;          /* rseq_slots_size(n_cpus, BUCKET_COUNT) bytes */
+	struct wire_heads *heads; /* n_cpus of them */
+	uint32_t *slots;          /* rseq_slots_size(n_cpus) bytes */
 	uint8_t *marks;           /* hand_marks_size() bytes, zeroed */
 	uint32_t n_cpus;
 };

@@ -173,7 +173,7 @@ static int carve(struct heap *h, const struct wire_bound *b)
 		return r;
 	marks_size = hand.n_cpus ? hand_marks_size(h->usable) : 0;
 	slots_at = bucket_bytes(h->n_total_hw, shift);
-	marks_at = slots_at + rseq_slots_size(hand.n_cpus, BUCKET_COUNT);
+	marks_at = slots_at + rseq_slots_size(hand.n_cpus);
 	h->metadata_size = align_up(marks_at + marks_size, HW_PAGE_SIZE);
 	r = mapping_private(&h->metadata, h->metadata_size);
 	if (r < 0)
@@ -202,11 +202,11 @@ static int fill(struct heap *h, const struct wire_bound *b, int fd)
 	r = session_slot(h->session, b->slot, &control, &h->stats);
 	if (r < 0)
 		return r;
-	atomic_store_explicit(&h->control, control, memory_order_release);
+	atomic_store_explicit(&h->hand.arrays.control, control, memory_order_release);
 	if (b->backing == BACKING_DEVICE)
-		r = mapping_device((void **)&h->base, fd, h->usable, h->writable);
+		r = mapping_device((void **)&h->hand.arrays.base, fd, h->usable, h->writable);
 	else
-		r = mapping_arena((void **)&h->base, fd, h->usable, h->writable);
+		r = mapping_arena((void **)&h->hand.arrays.base, fd, h->usable, h->writable);
 	if (r < 0)
 		return r;
 	if (!heap_is_segment(h) && h->writable)
@@ -217,9 +217,9 @@ static int fill(struct heap *h, const struct wire_bound *b, int fd)
 
 static void unmap(struct heap *h)
 {
-	mapping_free(h->base, h->usable);
+	mapping_free(h->hand.arrays.base, h->usable);
 	mapping_free(h->metadata, h->metadata_size);
-	h->base = NULL;
+	h->hand.arrays.base = NULL;
 	h->metadata = NULL;
 	mapping_free(h->freed, HEAP_FREED_BYTES);
 	h->freed = NULL;
@@ -282,7 +282,7 @@ void heap_list(struct heap *h)
 
 void heap_catch_up(struct heap *h)
 {
-	const struct wire_control *c = atomic_load_explicit(&h->control, memory_order_acquire);
+	const struct wire_control *c = atomic_load_explicit(&h->hand.arrays.control, memory_order_acquire);
 
 	if (!session_is_up(h->session)) {
 		heap_lose(h); /* it may have gone down before the table knew the heap: nobody else would tell */
@@ -319,7 +319,7 @@ void heap_detach(struct heap *h)
 	heap_stop_ahead(h);
 	if (ended)
 		unmap(h);
-	atomic_store_explicit(&h->control, &heap_control_gone, memory_order_release);
+	atomic_store_explicit(&h->hand.arrays.control, &heap_control_gone, memory_order_release);
 	s = take(h->session);
 	lock_give(&h->lock);
 	if (!ended)
@@ -380,7 +380,7 @@ static int delete_alone(struct heap *h)
 	struct wakes wakes = { .n = 0 };
 
 	lock_take(&h->lock);
-	atomic_store_explicit(&h->control, &heap_control_gone, memory_order_release);
+	atomic_store_explicit(&h->hand.arrays.control, &heap_control_gone, memory_order_release);
 	waitq_finish_all(&h->waitq, -EIDRM, &wakes);
 	waitq_publish(&h->waitq, h->stats);
 	lock_give(&h->lock);

@@ -30,9 +30,8 @@
 #include "client/waitq.h"
 
 struct heap {
-	struct hand hand;        /* first, with the next three: all that the hot paths read of a heap they find at a small offset */
-	_Atomic(const struct wire_control *) control; /* the daemon's word, or one of our own when it is gone */
-	uint8_t *base;
+	struct hand hand;        /* begins with all that the hot paths read; also: the control slot, the daemon's or, when that is
+				  * gone, one of our own; and where the heap is mapped */
 	uint64_t usable;         /* bytes mapped */
 	struct lock lock __attribute__((__aligned__(64)));
 	struct bucket_heap bucket;
@@ -105,7 +104,7 @@ void heap_catch_up(struct heap *h);
 /* One load: 0, or -EIDRM. */
 static inline int heap_state(const struct heap *h)
 {
-	const struct wire_control *c = atomic_load_explicit(&h->control, memory_order_acquire);
+	const struct wire_control *c = atomic_load_explicit(&h->hand.arrays.control, memory_order_acquire);
 
 	return likely(atomic_load_explicit(&c->state, memory_order_acquire) == STATE_LIVE) ? 0 : -EIDRM;
 }
@@ -144,8 +143,8 @@ int heap_alloc_try(struct heap *h, uint64_t size, uint64_t *offset);
  */
 int heap_alloc_slow_unlock(struct heap *h, uint64_t size, uint64_t deadline, uint64_t *offset);
 
-/* Frees. The lock is held on entry and given on return. 0; -EINVAL, -EIDRM, -EAGAIN, -EACCES. */
-int heap_free_unlock(struct heap *h, uint64_t offset);
+/* Frees. full: this CPU's array for it was. The lock is held on entry and given on return. 0; -EINVAL, -EIDRM, -EAGAIN, -EACCES. */
+int heap_free_unlock(struct heap *h, uint64_t offset, bool full);
 
 /*
  * A block that is in the caller's hands (client/heap_fast.h) since the hand's `open` was as given: claimed, and heap_put()

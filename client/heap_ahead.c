@@ -72,7 +72,7 @@ static uint32_t low_mark(const struct heap *h, uint32_t n_bound)
 /* Other processes come and go meanwhile: read once for each decision. */
 static uint32_t count_bound(const struct heap *h)
 {
-	const struct wire_control *c = atomic_load_explicit(&h->control, memory_order_acquire);
+	const struct wire_control *c = atomic_load_explicit(&h->hand.arrays.control, memory_order_acquire);
 
 	return atomic_load_explicit(&c->n_bound, memory_order_relaxed);
 }
@@ -139,7 +139,7 @@ static bool ask_ahead(struct heap *h, uint64_t now, struct frame *f)
 /* What a full socket kept us from giving back, or was recalled before the table knew the heap, if it is still wanted. */
 static void pay_back(struct heap *h)
 {
-	const struct wire_control *c = atomic_load_explicit(&h->control, memory_order_acquire);
+	const struct wire_control *c = atomic_load_explicit(&h->hand.arrays.control, memory_order_acquire);
 
 	if (!h->owes)
 		return;

@@ -98,7 +98,7 @@ static void wait_for(struct heap *h, struct waiter *w, uint64_t deadline)
  */
 static bool may_ask(const struct heap *h, bool nowait)
 {
-	const struct wire_control *c = atomic_load_explicit(&h->control, memory_order_acquire);
+	const struct wire_control *c = atomic_load_explicit(&h->hand.arrays.control, memory_order_acquire);
 
 	return h->named && (h->n_held_hw < h->n_total_hw || (!nowait && atomic_load(&c->n_bound) > 1));
 }
@@ -206,13 +206,13 @@ void heap_put(struct heap *h, uint64_t open, uint64_t offset)
 		lock_give(&h->lock); /* unbound meanwhile */
 		return;
 	}
-	(void)put_unlock(h, offset, true);
+	(void)put_unlock(h, offset, false);
 }
 
-int heap_free_own_unlock(struct heap *h, uint64_t offset)
+int heap_free_own_unlock(struct heap *h, uint64_t offset, bool full)
 {
 	if (likely(hand_claim(&h->hand, offset)))
-		return put_unlock(h, offset, false);
+		return put_unlock(h, offset, full);
 	h->stats->bad_frees++;
 	lock_give(&h->lock);
 	return -EINVAL;
@@ -232,7 +232,7 @@ static int free_foreign(struct heap *h, uint64_t offset)
 	return r < 0 ? -EIDRM : status_errno(f.header.status);
 }
 
-int heap_free_unlock(struct heap *h, uint64_t offset)
+int heap_free_unlock(struct heap *h, uint64_t offset, bool full)
 {
 	const struct wire_control *c;
 	int r = heap_state(h);
@@ -241,7 +241,7 @@ int heap_free_unlock(struct heap *h, uint64_t offset)
 		lock_give(&h->lock);
 		return r;
 	}
-	c = atomic_load_explicit(&h->control, memory_order_acquire);
+	c = atomic_load_explicit(&h->hand.arrays.control, memory_order_acquire);
 	if (unlikely(bucket_size(&h->bucket, offset) == 0 && h->named && atomic_load(&c->n_bound) > 1)) { /* not even at hand */
 		heap_pin(h);
 		lock_give(&h->lock);
@@ -253,7 +253,7 @@ int heap_free_unlock(struct heap *h, uint64_t offset)
 		heap_unpin(h);
 		return r;
 	}
-	return heap_free_own_unlock(h, offset);
+	return heap_free_own_unlock(h, offset, full);
 }
 
 /* ---- the frame of a refill ---- */

@@ -295,7 +295,7 @@ void heap_finish_waiters(struct heap *h, const struct wire_control *control)
 	struct wakes wakes = { .n = 0 };
 
 	if (control)
-		atomic_store_explicit(&h->control, control, memory_order_release);
+		atomic_store_explicit(&h->hand.arrays.control, control, memory_order_release);
 	waitq_finish_all(&h->waitq, -EIDRM, &wakes);
 	waitq_publish(&h->waitq, h->stats);
 	wakes_flush(&wakes);
@@ -320,7 +320,7 @@ static void on_freed(struct session *s, const struct wire_free *body)
 	if (heap_is_segment(h) || !h->writable || heap_knows_free(h, body))
 		lock_give(&h->lock);
 	else
-		(void)heap_free_own_unlock(h, body->offset);
+		(void)heap_free_own_unlock(h, body->offset, false);
 }
 
 static void on_event(struct session *s, struct frame *f)
@@ -349,7 +349,7 @@ void heap_lose(struct heap *h)
 	if (h->named || heap_state(h) < 0) /* deleted: its event may have been lost with the session */
 		heap_finish_waiters(h, &heap_control_gone);
 	else
-		atomic_store_explicit(&h->control, &heap_control_alone, memory_order_release);
+		atomic_store_explicit(&h->hand.arrays.control, &heap_control_alone, memory_order_release);
 	lock_give(&h->lock);
 }
 

@@ -10,7 +10,8 @@
  * They answer for the usual case alone: a block from or to the array of this CPU. For everything else, errors too, they do
  * nothing, and the caller takes the way through the lock, which tells what is the matter.
  *
- * Bound: two sequences each (client/rseq_mark.h), some 60 instructions in all. No system call, no lock, no loop, no atomic instruction.
+ * Bound: a sequence each (client/rseq_arrays.h), some 50 instructions in all. No system call, no lock, no
+ * loop, no atomic instruction.
  * Not here: the way through the lock (client/heap_alloc.c, client/rt_heap.c).
  */
 #ifndef HEAPD_CLIENT_HEAP_FAST_H
@@ -18,20 +19,25 @@
 
 #include "client/registry.h"
 
-enum fast {
-	FAST_NO,   /* nothing has happened */
-	FAST_DONE,
-	FAST_HELD, /* a block is in the caller's hands that is not marked yet: heap_keep() it; or no more: heap_put() it */
-};
+/* Where a descriptor's entry should be: whatever its index says, it is inside of the table. */
+static inline struct descriptor *heap_fast_entry(const RT_HEAP *d)
+{
+	uint32_t n = MAX_DESCRIPTORS, i = d->index_;
 
-/* A descriptor's heap and what its serial begins with. False: no descriptor. */
+	return &registry_table_[n & (n - 1) ? i < n ? i : 0 : i & (n - 1)];
+}
+
+/*
+ * A descriptor's heap and what its serial begins with. False: no descriptor. A serial is of one entry only and never comes
+ * back, so it is enough to look at that.
+ */
 static inline __attribute__((always_inline)) bool heap_fast_find(const RT_HEAP *d, struct heap **h, uint64_t *open)
 {
 	struct descriptor *e;
 
-	if (unlikely(!d || d->magic_ != RT_HEAP_MAGIC || d->index_ >= MAX_DESCRIPTORS))
+	if (unlikely(!d))
 		return false;
-	e = &registry_table_[d->index_];
+	e = heap_fast_entry(d);
 	if (unlikely(atomic_load_explicit(&e->serial, memory_order_acquire) != d->serial_))
 		return false;
 	*open = d->serial_ >> HAND_SERIAL_BITS;
@@ -41,55 +47,28 @@ static inline __attribute__((always_inline)) bool heap_fast_find(const RT_HEAP *
 	return true;
 }
 
-/* The mark of a number: maybe no address at all, if the gate is shut. */
-static inline uint8_t *heap_fast_mark(const struct heap *h, uint64_t number)
+/* A block in *blockp. RSEQ_HELD: *blockp is its number, and it is not marked yet: heap_keep() it. */
+static inline __attribute__((always_inline)) enum rseq_result heap_fast_alloc(const RT_HEAP *d, size_t size, void **blockp,
+									      struct heap **h)
 {
-	return (uint8_t *)((uintptr_t)atomic_load_explicit(&h->hand.marks, memory_order_relaxed) + number);
-}
-
-/* A block in *blockp; or *held. */
-static inline __attribute__((always_inline)) enum fast heap_fast_alloc(const RT_HEAP *d, size_t size, void **blockp,
-								       struct heap **h, uint64_t *held)
-{
-	uint64_t mark, open;
-	int64_t self;
-	uint8_t *base;
+	uint64_t open;
 
 	if (unlikely(size - 1 >= HW_PAGE_SIZE)) /* 0, too */
-		return FAST_NO;
+		return RSEQ_NOT;
 	if (unlikely(!heap_fast_find(d, h, &open)))
-		return FAST_NO;
-	mark = HAND_MARK(bucket_for(size));
-	self = rseq_where();
-	if (unlikely(!rseq_pop(&(*h)->hand.arrays, self, mark, open, held)))
-		return FAST_NO;
-	base = __atomic_load_n(&(*h)->base, __ATOMIC_RELAXED);
-	if (unlikely(!rseq_mark(&(*h)->hand.arrays, &(*h)->control, self, open, heap_fast_mark(*h, *held), mark)))
-		return FAST_HELD;
-	*blockp = base + (*held << HAND_UNIT_SHIFT);
-	return FAST_DONE;
+		return RSEQ_NOT;
+	return rseq_alloc(&(*h)->hand.arrays, open, HAND_MARK(bucket_for(size)), blockp);
 }
 
-/* Frees it; or *held. */
-static inline __attribute__((always_inline)) enum fast heap_fast_free(const RT_HEAP *d, const void *block, struct heap **h,
-								      uint64_t *held)
+/* RSEQ_HELD: not marked any more: heap_put() it. */
+static inline __attribute__((always_inline)) enum rseq_result heap_fast_free(const RT_HEAP *d, const void *block,
+									     struct heap **h)
 {
-	uint64_t offset, mark, open;
-	int64_t self;
+	uint64_t open;
 
 	if (unlikely(!heap_fast_find(d, h, &open)))
-		return FAST_NO;
-	offset = (uint64_t)((uintptr_t)block - (uintptr_t)__atomic_load_n(&(*h)->base, __ATOMIC_RELAXED));
-	/* turned by four bits: what is no multiple of 16 becomes a number far above all */
-	*held = offset >> HAND_UNIT_SHIFT | offset << (64 - HAND_UNIT_SHIFT);
-	if (unlikely(*held >= atomic_load_explicit(&(*h)->hand.n_marks, memory_order_relaxed)))
-		return FAST_NO;
-	self = rseq_where();
-	if (unlikely(!rseq_claim(&(*h)->hand.arrays, &(*h)->control, self, open, heap_fast_mark(*h, *held), &mark)))
-		return FAST_NO;
-	if (unlikely(!rseq_push(&(*h)->hand.arrays, self, mark, open, (*h)->hand.max, *held)))
-		return FAST_HELD;
-	return FAST_DONE;
+		return RSEQ_NOT;
+	return rseq_free(&(*h)->hand.arrays, open, block);
 }
 
 #endif

@@ -9,7 +9,7 @@
 /* Requests of other processes wait at the daemon for pages of this heap. */
 static inline bool heap_is_pressed(const struct heap *h)
 {
-	const struct wire_control *c = atomic_load_explicit(&h->control, memory_order_acquire);
+	const struct wire_control *c = atomic_load_explicit(&h->hand.arrays.control, memory_order_acquire);
 
 	return atomic_load_explicit(&c->pressed, memory_order_acquire) > 0;
 }
@@ -32,8 +32,11 @@ void heap_give_back(struct heap *h);
 /* An empty RETURN frame. */
 struct wire_return *return_init(struct frame *f, uint64_t heap, uint32_t seq);
 
-/* Frees a block of ours, that somebody has, serves waiters, gives pages to the daemon if others wait. The lock is held, and given. 0 or -EINVAL. */
-int heap_free_own_unlock(struct heap *h, uint64_t offset);
+/*
+ * Frees a block of ours, that somebody has, serves waiters, gives pages to the daemon if others wait. full: as heap_free_unlock. The
+ * lock is held, and given. 0 or -EINVAL.
+ */
+int heap_free_own_unlock(struct heap *h, uint64_t offset, bool full);
 
 /*
  * Asks the daemon for what one of our waiters lacks and does what the reply says. No lock is held. w is only read

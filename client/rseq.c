@@ -9,6 +9,8 @@
 
 #if RSEQ_HERE
 
+int64_t rseq_where_;
+
 static int membarrier(int command)
 {
 	int saved = errno;

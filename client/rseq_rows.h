@@ -45,6 +45,14 @@ static inline _Atomic uint64_t *rseq_row_head(struct wire_heads *heads, uint32_t
 	return &heads[row / RSEQ_ROWS_EACH].head[row % RSEQ_ROWS_EACH * (WIRE_HEADS_KINDS / RSEQ_ROWS_EACH)];
 }
 
+/*
+ * A head: the count in 16 bits, above them a version that every change raises. Who reads the same head
+ * twice knows that nothing happened in between (it repeats after 2^48 changes).
+ */
+#define RSEQ_COUNT(head) WIRE_HEAD_COUNT(head)
+#define RSEQ_TAKEN 0xffff  /* added to a head: one less, the version one more */
+#define RSEQ_GIVEN 0x10001 /* one more, the version one more */
+
 #if defined(TEST_RSEQ)
 /* A test has sequences of its own, of CPUs of its own. */
 bool rseq_take_row(struct rseq_rows *rows, uint64_t *entry);

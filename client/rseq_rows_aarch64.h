@@ -44,6 +44,15 @@
 	[current] "i"(offsetof(struct rseq_rows, current)), [heads] "i"(offsetof(struct rseq_rows, heads)), \
 	[entries] "i"(offsetof(struct rseq_rows, entries)), [max] "i"(offsetof(struct rseq_rows, max))
 
+/* RSEQ_TAKEN and RSEQ_GIVEN, in pieces of which an addition can have one. */
+#define RSEQ_ADD_TAKEN(head) \
+	"add " head ", " head ", #0x10, lsl #12\n" \
+	"sub " head ", " head ", #1\n"
+#define RSEQ_ADD_GIVEN(head) \
+	"add " head ", " head ", #0x10, lsl #12\n" \
+	"add " head ", " head ", #1\n"
+_Static_assert(RSEQ_TAKEN == 0x10000 - 1 && RSEQ_GIVEN == 0x10000 + 1, "the sequences say so");
+
 _Static_assert(sizeof(((struct rseq_rows *)0)->current[0]) == 1 << 7 && offsetof(struct rseq_rows, gate) == 0,
 	       "the sequences say so");
 

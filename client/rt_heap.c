@@ -17,6 +17,13 @@
 #define EXPORT __attribute__((visibility("default")))
 #define noinline __attribute__((noinline))
 
+/* A parameter that only the long way needs is out of the short one's registers. */
+#if defined(__x86_64__)
+#define KEEP_ASIDE(x) __asm__("" : "+x"(x))
+#else
+#define KEEP_ASIDE(x) ((void)0)
+#endif
+
 _Static_assert(H_PRIO == WIRE_MODE_PRIO && H_DMA == WIRE_MODE_DMA && H_MAPPABLE == WIRE_MODE_MAPPABLE &&
 	       H_SINGLE == WIRE_MODE_SINGLE && H_NONCACHED == WIRE_MODE_NONCACHED, "modes travel as they are");
 _Static_assert(sizeof(((RT_HEAP_INFO *)0)->name) == WIRE_NAME_SIZE, "names fit");
@@ -308,7 +315,7 @@ static int alloc(RT_HEAP *heap, size_t size, const struct timespec *abs, RTIME t
 	r = registry_lock(heap, &h);
 	if (unlikely(r < 0))
 		return r;
-	base = h->base;
+	base = h->hand.arrays.base;
 	r = alloc_unlock(h, size, abs, timeout, &offset);
 	if (likely(r == 0))
 		*blockp = base + offset;
@@ -321,29 +328,29 @@ static noinline int alloc_long(RT_HEAP *heap, size_t size, RTIME timeout, void *
 	return alloc(heap, size, NULL, timeout, blockp);
 }
 
-static noinline int alloc_held(RT_HEAP *heap, size_t size, RTIME timeout, void **blockp, struct heap *h, uint64_t held)
+static noinline int alloc_held(RT_HEAP *heap, size_t size, RTIME timeout, void **blockp, struct heap *h)
 {
-	uint8_t *base = __atomic_load_n(&h->base, __ATOMIC_RELAXED); /* the heap's, if it still is that heap */
+	uint8_t *base = __atomic_load_n(&h->hand.arrays.base, __ATOMIC_RELAXED); /* the heap's, if it still is that heap */
+	uint64_t offset = (uint64_t)(uintptr_t)*blockp << HAND_UNIT_SHIFT;
 
-	if (!heap_keep(h, heap->serial_ >> HAND_SERIAL_BITS, size, held << HAND_UNIT_SHIFT))
+	if (!heap_keep(h, heap->serial_ >> HAND_SERIAL_BITS, size, offset))
 		return alloc(heap, size, NULL, timeout, blockp);
-	*blockp = base + (held << HAND_UNIT_SHIFT);
+	*blockp = base + offset;
 	return 0;
 }
 
 EXPORT int rt_heap_alloc(RT_HEAP *heap, size_t size, RTIME timeout, void **blockp)
 {
-	enum fast fast;
+	enum rseq_result done;
 	struct heap *h;
-	uint64_t held;
 
 	if (unlikely(!blockp))
 		return -EINVAL;
-	fast = heap_fast_alloc(heap, size, blockp, &h, &held);
-	if (likely(fast == FAST_DONE))
+	KEEP_ASIDE(timeout);
+	done = heap_fast_alloc(heap, size, blockp, &h);
+	if (likely(done == RSEQ_DONE))
 		return 0;
-	return fast == FAST_NO ? alloc_long(heap, size, timeout, blockp)
-			       : alloc_held(heap, size, timeout, blockp, h, held);
+	return done == RSEQ_HELD ? alloc_held(heap, size, timeout, blockp, h) : alloc_long(heap, size, timeout, blockp);
 }
 
 EXPORT int rt_heap_alloc_until(RT_HEAP *heap, size_t size, const struct timespec *abs_monotonic, void **blockp)
@@ -356,13 +363,15 @@ EXPORT int rt_heap_alloc_until(RT_HEAP *heap, size_t size, const struct timespec
 	return alloc(heap, size, abs_monotonic, TM_INFINITE, blockp);
 }
 
-static noinline int free_held(const RT_HEAP *heap, struct heap *h, uint64_t held)
+static noinline int free_held(const RT_HEAP *heap, const void *block, struct heap *h)
 {
-	heap_put(h, heap->serial_ >> HAND_SERIAL_BITS, held << HAND_UNIT_SHIFT);
+	const uint8_t *base = __atomic_load_n(&h->hand.arrays.base, __ATOMIC_RELAXED); /* as in alloc_held */
+
+	heap_put(h, heap->serial_ >> HAND_SERIAL_BITS, (uint64_t)((const uint8_t *)block - base));
 	return 0;
 }
 
-static noinline int free_long(RT_HEAP *heap, void *block)
+static noinline int free_long(RT_HEAP *heap, void *block, bool full)
 {
 	uint64_t offset;
 	struct heap *h;
@@ -370,9 +379,9 @@ static noinline int free_long(RT_HEAP *heap, void *block)
 
 	if (unlikely(r < 0))
 		return r;
-	offset = (uint64_t)((uintptr_t)block - (uintptr_t)h->base); /* an address below the base is far above its end */
+	offset = (uint64_t)((uintptr_t)block - (uintptr_t)h->hand.arrays.base); /* an address below the base is far above its end */
 	if (likely(!heap_is_segment(h) && h->writable && offset < h->usable))
-		return heap_free_unlock(h, offset);
+		return heap_free_unlock(h, offset, full);
 	r = heap_state(h);
 	if (r == 0 && !heap_is_segment(h)) {
 		r = h->writable ? -EINVAL : -EACCES;
@@ -384,14 +393,13 @@ static noinline int free_long(RT_HEAP *heap, void *block)
 
 EXPORT int rt_heap_free(RT_HEAP *heap, void *block)
 {
-	enum fast fast;
+	enum rseq_result freed;
 	struct heap *h;
-	uint64_t held;
 
-	fast = heap_fast_free(heap, block, &h, &held);
-	if (likely(fast == FAST_DONE))
+	freed = heap_fast_free(heap, block, &h);
+	if (likely(freed == RSEQ_DONE))
 		return 0;
-	return fast == FAST_NO ? free_long(heap, block) : free_held(heap, h, held);
+	return freed == RSEQ_HELD ? free_held(heap, block, h) : free_long(heap, block, freed == RSEQ_FULL);
 }
 
 /* ---- addresses ---- */
@@ -407,7 +415,7 @@ static int where(const RT_HEAP *heap, uint8_t **base, uint64_t *usable)
 		return r;
 	h = heap_pin(atomic_load_explicit(&e->heap, memory_order_relaxed));
 	if (atomic_load(&e->serial) == heap->serial_) {
-		*base = h->base;
+		*base = h->hand.arrays.base;
 		*usable = h->usable;
 		r = heap_state(h);
 	} else {

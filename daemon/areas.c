@@ -178,7 +178,7 @@ void areas_read(const struct areas *a, uint32_t slot, struct wire_stats *stats)
 }
 
 /* Of one piece of a slot's heads. */
-static void add_heads(const struct areas *a, off_t at, size_t n, uint64_t at_hand[WIRE_HEADS_KINDS])
+static void add_heads(const struct areas *a, off_t at, size_t n, bool rings, uint64_t at_hand[WIRE_HEADS_KINDS])
 {
 	uint64_t heads[HEADS_AT_ONCE][WIRE_HEADS_KINDS];
 	ssize_t got = pread(a->stats_fd, heads, n * sizeof(heads[0]), at);
@@ -187,10 +187,10 @@ static void add_heads(const struct areas *a, off_t at, size_t n, uint64_t at_han
 		return;
 	for (size_t cpu = 0; cpu < n; cpu++)
 		for (size_t kind = 0; kind < WIRE_HEADS_KINDS; kind++)
-			at_hand[kind] += WIRE_HEAD_COUNT(heads[cpu][kind]);
+			at_hand[kind] += rings ? WIRE_RING_COUNT(heads[cpu][kind]) : WIRE_HEAD_COUNT(heads[cpu][kind]);
 }
 
-void areas_read_heads(const struct areas *a, uint32_t slot, uint32_t n_cpus, uint64_t at_hand[WIRE_HEADS_KINDS])
+void areas_read_heads(const struct areas *a, uint32_t slot, uint32_t n_cpus, bool rings, uint64_t at_hand[WIRE_HEADS_KINDS])
 {
 	off_t at = (off_t)heads_at(a->place, slot);
 
@@ -198,5 +198,5 @@ void areas_read_heads(const struct areas *a, uint32_t slot, uint32_t n_cpus, uin
 	n_cpus = (uint32_t)min_u64(n_cpus, a->place / sizeof(struct wire_heads));
 	for (uint32_t cpu = 0; cpu < n_cpus; cpu += HEADS_AT_ONCE)
 		add_heads(a, at + (off_t)(cpu * sizeof(struct wire_heads)),
-			  (size_t)min_u64(HEADS_AT_ONCE, n_cpus - cpu), at_hand);
+			  (size_t)min_u64(HEADS_AT_ONCE, n_cpus - cpu), rings, at_hand);
 }

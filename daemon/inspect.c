@@ -65,12 +65,13 @@ static void take_off_partition(struct wire_stats *stats, const uint64_t at_hand[
 void slot_read(const struct binding *b, struct wire_stats *stats)
 {
 	uint64_t at_hand[WIRE_HEADS_KINDS];
+	bool is_heap = b->heap->facts.kind == KIND_HEAP;
 
 	areas_read(&b->session->areas, b->slot, stats);
 	if (!stats->n_cpus)
 		return;
-	areas_read_heads(&b->session->areas, b->slot, stats->n_cpus, at_hand);
-	if (b->heap->facts.kind == KIND_HEAP)
+	areas_read_heads(&b->session->areas, b->slot, stats->n_cpus, is_heap, at_hand);
+	if (is_heap)
 		take_off_heap(stats, at_hand);
 	else if (b->heap->facts.kind == KIND_PARTITION)
 		take_off_partition(stats, at_hand);

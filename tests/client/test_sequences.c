@@ -11,12 +11,14 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "client/rseq_arrays.h"
 #include "client/rseq_rows.h"
 #include "tests/client/interrupted.h"
 #include "tests/pure/pure.h"
 
 #define CPUS 3
 #define KINDS 2
+#define NUMBERS 200 /* blocks of which some are in arrays */
 #define OPEN (UINT64_C(7) << 40 | 5)
 #define STEPS 20000
 #define ROWS 5
@@ -24,7 +26,10 @@
 
 static struct rseq_arrays arrays;
 static struct wire_heads heads[CPUS];
-static uint32_t slots[CPUS * KINDS * RSEQ_SLOTS];
+static uint32_t slots[CPUS * WIRE_HEADS_KINDS * RSEQ_SLOTS];
+static uint8_t marks[NUMBERS];
+static struct wire_control control;
+static uint8_t *const base = (uint8_t *)0x7000000000; /* nobody looks there */
 
 static char room[sizeof(struct rseq_rows) + CPUS * 128] __attribute__((__aligned__(128)));
 static struct wire_heads row_heads[(ROWS + 1) / 2];
@@ -37,19 +42,31 @@ static struct rseq_rows *rows(void)
 
 /* What a call is about, and what it says. */
 static struct {
-	uint32_t cpu, kind, max, number, row;
-	uint64_t open, entry;
+	uint32_t cpu, kind, row;
+	uint64_t open, number, entry;
+	void *block;
+	enum rseq_result result;
 	bool r;
 } now;
 
-static void call_take(void)
+static void call_pop(void)
 {
-	now.r = rseq_take(&arrays, now.kind, now.open, &now.number);
+	now.r = rseq_pop(&arrays, RSEQ_MARK_MIN + now.kind, now.open, &now.number);
 }
 
-static void call_give(void)
+static void call_push(void)
 {
-	now.r = rseq_give(&arrays, now.kind, now.open, now.max, now.number);
+	now.r = rseq_push(&arrays, RSEQ_MARK_MIN + now.kind, now.open, now.number);
+}
+
+static void call_alloc(void)
+{
+	now.result = rseq_alloc(&arrays, now.open, RSEQ_MARK_MIN + now.kind, &now.block);
+}
+
+static void call_free(void)
+{
+	now.result = rseq_free(&arrays, now.open, now.block);
 }
 
 static void call_take_row(void)
@@ -71,10 +88,18 @@ static void begin(void)
 {
 	memset(heads, 0, sizeof(heads));
 	memset(slots, 0xff, sizeof(slots));
+	memset(marks, 0, sizeof(marks));
+	rseq_begin();
 	atomic_store(&arrays.heads, heads);
 	atomic_store(&arrays.slots, slots);
 	atomic_store(&arrays.n_cpus, CPUS);
-	atomic_store(&arrays.n_kinds, KINDS);
+	for (uint32_t kind = 0; kind < KINDS; kind++)
+		atomic_store(&arrays.max[kind], MAX);
+	atomic_store(&arrays.marks, marks);
+	atomic_store(&arrays.n_marks, NUMBERS);
+	arrays.base = base;
+	atomic_store(&control.state, STATE_LIVE);
+	atomic_store(&arrays.control, &control);
 	atomic_store(&arrays.gate, OPEN);
 	memset(room, 0, sizeof(room));
 	memset(row_heads, 0, sizeof(row_heads));
@@ -111,6 +136,14 @@ static void needs_pretence(void)
 		skip();
 }
 
+/* (not yet for every processor) */
+static void needs_arrays(void)
+{
+	if (!RSEQ_ARRAYS_HERE)
+		skip();
+	needs_pretence();
+}
+
 /* ---- a model ---- */
 
 struct stack {
@@ -142,18 +175,6 @@ static void same_head(const struct stack *s, uint64_t head)
 	assert_int_equal(s->changes, head >> 16);
 }
 
-static void same_arrays(struct stack model[CPUS][KINDS])
-{
-	for (uint32_t cpu = 0; cpu < CPUS; cpu++)
-		for (uint32_t kind = 0; kind < KINDS; kind++) {
-			const struct stack *s = &model[cpu][kind];
-
-			same_head(s, atomic_load(rseq_head(&arrays, cpu, kind)));
-			for (uint32_t i = 0; i < s->n; i++)
-				assert_int_equal(s->number[i], rseq_slots(&arrays, cpu, kind)[i]);
-		}
-}
-
 static void same_rows(struct stack model[ROWS])
 {
 	for (uint32_t row = 0; row < ROWS; row++) {
@@ -175,30 +196,135 @@ static bool is_refused(struct rng *r)
 	return cpu == CPUS || now.open != OPEN;
 }
 
+/* An array, and who has the blocks. */
+struct ring {
+	uint64_t number[MAX];
+	uint32_t n, given;
+};
+
+static struct {
+	struct ring ring[CPUS][KINDS];
+	uint8_t mark[NUMBERS]; /* 0: in an array, or nowhere */
+	bool is_somewhere[NUMBERS];
+} blocks;
+
+static bool ring_push(struct ring *r, uint64_t number)
+{
+	if (r->n == MAX)
+		return false;
+	r->number[r->n++] = number;
+	r->given++;
+	blocks.is_somewhere[number] = true;
+	return true;
+}
+
+static bool ring_pop(struct ring *r, uint64_t *number)
+{
+	if (!r->n)
+		return false;
+	*number = r->number[0];
+	memmove(r->number, r->number + 1, --r->n * sizeof(r->number[0]));
+	blocks.is_somewhere[*number] = false;
+	return true;
+}
+
+static void same_arrays(void)
+{
+	for (uint32_t cpu = 0; cpu < CPUS; cpu++)
+		for (uint32_t kind = 0; kind < KINDS; kind++) {
+			const struct ring *r = &blocks.ring[cpu][kind];
+			uint64_t head = atomic_load(rseq_head(&arrays, cpu, kind));
+
+			assert_int_equal(r->n, RSEQ_ARRAY_COUNT(head));
+			assert_int_equal(r->given, -RSEQ_ARRAY_GIVEN(head));
+			for (uint32_t i = 0; i < r->n; i++)
+				assert_int_equal(r->number[i], *rseq_slot(&arrays, cpu, kind, RSEQ_ARRAY_TAKEN(head) - i));
+		}
+	assert_memory_equal(blocks.mark, marks, sizeof(marks));
+}
+
+static void step_array(struct rng *r, bool refused, bool fill)
+{
+	struct ring *ring = &blocks.ring[refused ? 0 : now.cpu][now.kind];
+	uint64_t number = rng_below(r, NUMBERS);
+	bool should;
+
+	now.number = number;
+	if (fill && blocks.is_somewhere[number])
+		return;
+	should = !refused && (fill ? ring_push(ring, number) : ring_pop(ring, &number));
+	(fill ? call_push : call_pop)();
+	assert_int_equal(should, now.r);
+	assert_int_equal(now.number, number);
+}
+
+static void step_alloc(bool refused)
+{
+	uint64_t number = NUMBERS;
+
+	now.block = NULL;
+	if (!refused && ring_pop(&blocks.ring[now.cpu][now.kind], &number)) {
+		blocks.is_somewhere[number] = true;
+		blocks.mark[number] = (uint8_t)(RSEQ_MARK_MIN + now.kind);
+	}
+	call_alloc();
+	assert_int_equal(now.result, number < NUMBERS ? RSEQ_DONE : RSEQ_NOT);
+	assert_ptr_equal(now.block, number < NUMBERS ? base + 16 * number : NULL);
+}
+
+/* Often a block that somebody has, but also others, and what is none. */
+static void step_free(struct rng *r, bool refused)
+{
+	uint64_t number = rng_below(r, NUMBERS), offset;
+	enum rseq_result should = RSEQ_NOT;
+
+	for (int i = 0; i < NUMBERS && !blocks.mark[number] && rng_below(r, 32); i++)
+		number = (number + 1) % NUMBERS;
+	offset = 16 * number + (rng_below(r, 8) ? 0 : rng_below(r, 16));
+	if (rng_below(r, 16) == 0)
+		offset = rng_next(r);
+	now.block = base + offset;
+	if (!refused && offset < 16 * NUMBERS && offset % 16 == 0 && blocks.mark[offset / 16]) {
+		struct ring *ring = &blocks.ring[now.cpu][blocks.mark[offset / 16] - RSEQ_MARK_MIN];
+
+		should = ring_push(ring, offset / 16) ? RSEQ_DONE : RSEQ_FULL;
+		if (should == RSEQ_DONE)
+			blocks.mark[offset / 16] = 0;
+	}
+	call_free();
+	assert_int_equal(now.result, should);
+}
+
 static void test_arrays(void **state)
 {
-	static struct stack model[CPUS][KINDS];
 	struct rng r = {test_seed()};
 	uint32_t done = 0;
 
 	(void)state;
-	needs_pretence();
-	memset(model, 0, sizeof(model));
+	needs_arrays();
+	memset(&blocks, 0, sizeof(blocks));
 	for (int i = 0; i < STEPS; i++) {
-		bool refused = is_refused(&r), give = (i / 500 + (rng_below(&r, 4) == 0)) % 2 == 0, should;
-		uint64_t number = rng_next(&r) & UINT32_MAX;
-		struct stack *s;
+		bool refused = is_refused(&r), grows = i / 500 % 2 == 0;
+		uint32_t what = rng_below(&r, 8);
 
 		now.kind = rng_below(&r, KINDS);
-		now.max = rng_below(&r, 8) ? RSEQ_SLOTS : rng_below(&r, RSEQ_SLOTS);
-		now.number = (uint32_t)number;
-		s = &model[refused ? 0 : now.cpu][now.kind];
-		should = !refused && (give ? model_give(s, number, now.max) : model_take(s, &number));
-		(give ? call_give : call_take)();
-		assert_int_equal(should, now.r);
-		assert_int_equal(now.number, number);
-		same_arrays(model);
-		done += should;
+		if (what < 4) {
+			step_array(&r, refused, (rng_below(&r, 4) == 0) != grows);
+			done += now.r;
+			same_arrays();
+			continue;
+		}
+		if (rng_below(&r, 16) == 0) {
+			atomic_store(&control.state, STATE_DELETED);
+			refused = true;
+		}
+		if ((rng_below(&r, 4) == 0) != grows)
+			step_alloc(refused);
+		else
+			step_free(&r, refused);
+		atomic_store(&control.state, STATE_LIVE);
+		done += now.result == RSEQ_DONE;
+		same_arrays();
 	}
 	assert_true(done > STEPS / 4);
 }
@@ -248,21 +374,24 @@ static void test_rows(void **state)
 static uint32_t filled; /* numbers in each array and row before a call */
 static bool shut;
 
+#define NUMBER 77 /* somebody has that block, of kind 0 */
+
 static void prepare(void)
 {
 	begin();
 	for (uint32_t cpu = 0; cpu < CPUS; cpu++) {
 		pretend_cpu(cpu);
 		for (uint32_t i = 0; i < filled; i++)
-			must(rseq_give(&arrays, 0, OPEN, RSEQ_SLOTS, cpu * 100 + i) &&
-			     rseq_give_row(rows(), cpu * 100 + i));
+			must((!RSEQ_ARRAYS_HERE || rseq_push(&arrays, RSEQ_MARK_MIN, OPEN, cpu * 10 + i)) &&
+			     rseq_give_row(rows(), cpu * 10 + i));
 	}
+	marks[NUMBER] = RSEQ_MARK_MIN;
 	pretend_cpu(0);
 	now.kind = 0;
-	now.max = MAX;
 	now.open = OPEN;
-	now.number = 77;
-	now.entry = 77;
+	now.number = NUMBER;
+	now.block = base + 16 * NUMBER;
+	now.entry = NUMBER;
 	now.row = 3;
 	if (shut) {
 		atomic_store(&arrays.gate, OPEN + 1);
@@ -270,49 +399,92 @@ static void prepare(void)
 	}
 }
 
-/* Of the array or row of that CPU after a call. */
-static uint64_t head_of(uint32_t cpu, bool of_rows)
+/* The arrays are as prepare() leaves them, but that the first number may have been taken from CPU 0's. */
+static void same_as_prepared(bool taken)
 {
-	return of_rows ? atomic_load(rseq_row_head(row_heads, cpu)) : atomic_load(rseq_head(&arrays, cpu, 0));
-}
-
-/* moved: it goes on on CPU 1. What happens to one CPU happens whole, and to one CPU. */
-static void look_after(void (*call)(void), uint32_t moved)
-{
-	bool of_rows = call == call_take_row || call == call_give_row, give = call == call_give || call == call_give_row;
-	uint32_t change = now.r ? 1 : 0, at = moved; /* a call that was interrupted and happened, did so then */
-
-	if (call == call_change_row) {
-		assert_false(now.r);
-		assert_int_equal(now.row, 3);
-		for (uint32_t cpu = 0; cpu < CPUS; cpu++)
-			assert_int_equal(RSEQ_ROW(cpu), atomic_load(&rows()->current[cpu].at));
-		return;
-	}
-	if (of_rows)
-		assert_false(now.r); /* they are tried once */
-	else
-		assert_int_equal(now.r, !shut && (give ? filled < MAX : filled > 0));
 	for (uint32_t cpu = 0; cpu < CPUS; cpu++) {
-		uint32_t n = cpu == at ? (give ? filled + change : filled - change) : filled;
+		uint64_t head = atomic_load(rseq_head(&arrays, cpu, 0));
+		uint32_t first = cpu == 0 && taken;
 
-		assert_int_equal(n, RSEQ_COUNT(head_of(cpu, of_rows)));
-		assert_int_equal(filled + (cpu == at ? change : 0), head_of(cpu, of_rows) >> 16);
-		for (uint32_t i = 0; i < n; i++) {
-			uint64_t should = give && i == filled ? 77 : cpu * 100 + i;
-
-			assert_int_equal(should, of_rows ? entries[RSEQ_ROW(cpu) + i] : rseq_slots(&arrays, cpu, 0)[i]);
-		}
+		assert_int_equal(RSEQ_ARRAY_COUNT(head), filled - first);
+		assert_int_equal(RSEQ_ARRAY_GIVEN(head), -filled);
+		for (uint32_t i = first; i < filled; i++)
+			assert_int_equal(*rseq_slot(&arrays, cpu, 0, -i), cpu * 10 + i);
 	}
-	if (!give && now.r)
-		assert_int_equal(now.number, at * 100 + filled - 1);
-	else
-		assert_int_equal(of_rows ? now.entry : now.number, 77);
 }
 
-static void test_interrupted(void **state)
+/* What is interrupted has not happened; or the block is in the caller's hands, and nowhere else. Which. */
+static enum rseq_result look_after_array(void (*call)(void))
 {
-	static void (*const calls[])(void) = {call_take, call_give, call_take_row, call_give_row, call_change_row};
+	enum rseq_result r = call == call_alloc || call == call_free ? now.result : RSEQ_NOT;
+	bool held = r == RSEQ_HELD;
+
+	if (call == call_pop || call == call_push) {
+		assert_false(now.r);
+		assert_int_equal(now.number, NUMBER);
+	}
+	assert_true(r == RSEQ_NOT || held);
+	same_as_prepared(held && call == call_alloc);
+	for (uint32_t i = 0; i < NUMBERS; i++)
+		assert_int_equal(marks[i], i == NUMBER && !(held && call == call_free) ? RSEQ_MARK_MIN : 0);
+	if (held)
+		assert_true(!shut && (call == call_alloc ? filled > 0 && now.block == NULL : filled < MAX)); /* number 0 */
+	else
+		assert_ptr_equal(now.block, base + 16 * NUMBER);
+	return r;
+}
+
+static void test_interrupted_arrays(void **state)
+{
+	static void (*const calls[])(void) = {call_pop, call_push, call_alloc, call_free};
+
+	(void)state;
+	needs_arrays();
+	for (size_t c = 0; c < ARRAY_SIZE(calls); c++)
+		for (uint32_t moved = 0; moved < 2; moved++) {
+			uint32_t most = 0, n_held = 0;
+
+			for (uint32_t i = 0; i < 6; i++) {
+				uint32_t n = 0;
+				bool held = false;
+
+				filled = i / 2 * (MAX / 2); /* none, some, full */
+				shut = i % 2;
+				for (; interrupted_at(n, moved, prepare, calls[c]); n++) {
+					bool was_held = held;
+
+					held = look_after_array(calls[c]) == RSEQ_HELD;
+					assert_true(held || !was_held); /* it stays so */
+					n_held += held;
+				}
+				most = n > most ? n : most;
+			}
+			assert_true(most >= 14); /* it has so many */
+			assert_int_equal(n_held > 0, calls[c] == call_alloc || calls[c] == call_free);
+		}
+}
+
+/* What happens to one CPU happens whole, and to one CPU; rows are tried once. */
+static void look_after_row(void (*call)(void))
+{
+	assert_false(now.r);
+	assert_int_equal(now.row, 3);
+	assert_int_equal(now.entry, NUMBER);
+	for (uint32_t cpu = 0; cpu < CPUS; cpu++) {
+		uint64_t head = atomic_load(rseq_row_head(row_heads, cpu));
+
+		if (call == call_change_row)
+			assert_int_equal(RSEQ_ROW(cpu), atomic_load(&rows()->current[cpu].at));
+		assert_int_equal(filled, RSEQ_COUNT(head));
+		assert_int_equal(filled, head >> 16);
+		for (uint32_t i = 0; i < filled; i++)
+			assert_int_equal(cpu * 10 + i, entries[RSEQ_ROW(cpu) + i]);
+	}
+}
+
+static void test_interrupted_rows(void **state)
+{
+	static void (*const calls[])(void) = {call_take_row, call_give_row, call_change_row};
 
 	(void)state;
 	needs_pretence();
@@ -326,29 +498,11 @@ static void test_interrupted(void **state)
 				filled = i / 2 * (MAX / 2); /* none, some, full */
 				shut = i % 2;
 				for (; interrupted_at(n, moved, prepare, calls[c]); n++)
-					look_after(calls[c], moved);
+					look_after_row(calls[c]);
 				most = n > most ? n : most;
 			}
 			assert_true(most >= (calls[c] == call_change_row ? 7 : 11)); /* it has so many */
 		}
-}
-
-/* Between the look at the CPU and the beginning, outside of the sequence. */
-static void test_moved_before(void **state)
-{
-	(void)state;
-	needs_pretence();
-	filled = 1;
-	shut = false;
-	prepare();
-	pretend_moved(0, 1);
-	call_take();
-	assert_false(now.r);
-	call_give();
-	assert_false(now.r);
-	assert_int_equal(now.number, 77);
-	for (uint32_t cpu = 0; cpu < CPUS; cpu++)
-		assert_int_equal(0x10001, head_of(cpu, false));
 }
 
 int main(void)
@@ -356,8 +510,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_arrays, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rows, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_interrupted, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_moved_before, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_interrupted_arrays, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_interrupted_rows, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("sequences", tests, NULL, NULL);

@@ -383,10 +383,10 @@ static void at_hand(_unused_ void **state)
 
 	have_many_cpus(p);
 	publish(p, id, &s);
-	publish_head(p, id, 0, 0, 3 | 99 << 16);   /* 3 of 16 bytes */
-	publish_head(p, id, 39, 8, 1 | 1ull << 60); /* one of 4096, in the second page of heads */
-	publish_head(p, id, 40, 1, 5);             /* a CPU too many */
-	publish_head(p, id, 1, WIRE_BUCKETS, 5);   /* no bucket */
+	publish_head(p, id, 0, 0, 102 | UINT64_C(99) << 32); /* 3 of 16 bytes */
+	publish_head(p, id, 39, 8, UINT64_C(0xffffffff) << 32); /* one of 4096, in the second page of heads */
+	publish_head(p, id, 40, 1, 5);            /* a CPU too many */
+	publish_head(p, id, 1, WIRE_BUCKETS, 5);  /* no bucket */
 	assert_int_equal(STATUS_OK, ask_heap(p, OP_INQUIRE, id));
 	assert_int_equal(10000 - 3 * 16 - 4096, info->used);
 	assert_int_equal(STATUS_OK, ask_target(p, OP_BINDINGS, id, NULL, 0));
@@ -394,12 +394,12 @@ static void at_hand(_unused_ void **state)
 	assert_int_equal(3, b->binding[0].bucket[0].free);
 	assert_int_equal(7 + 1, b->binding[0].bucket[8].free);
 
-	publish_head(p, id, 2, 8, UINT64_MAX);
+	publish_head(p, id, 2, 8, UINT32_MAX);
 	assert_int_equal(STATUS_OK, ask_heap(p, OP_INQUIRE, id));
 	assert_int_equal(0, info->used);
 	s.n_cpus = UINT32_MAX;
 	publish(p, id, &s);
-	publish_head(p, id, 255, 8, UINT64_MAX);
+	publish_head(p, id, 255, 8, UINT32_MAX);
 	assert_int_equal(STATUS_OK, ask_heap(p, OP_INQUIRE, id));
 	assert_int_equal(0, info->used);
 	s.n_cpus = 0;

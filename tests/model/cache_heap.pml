@@ -2,9 +2,9 @@
  * cache_heap.pml: the closing of the CPUs' caches of a heap
  *
  * Model: NB blocks of one size, an allocator and a queue of waiters under one lock, and in front of them an array for each
- * CPU, worked by sequences while the gate is open. An alloc is two sequences (a block out of the array; its mark set), a
- * free is two (its mark taken; the block into the array): both ask the gate, and a thread whose second one fails has a
- * block in its hands: it is its own (alloc), or goes back through the lock (free). Whoever must see every block shuts the gate under the lock,
+ * CPU, worked by sequences while the gate is open. An alloc is a sequence of two stores (a block out of the array; its mark set), so
+ * is a free (its mark taken; the block into the array). A thread that is interrupted between the two has a
+ * block in its hands, and knows it: it is its own (alloc), or goes back through the lock (free). Whoever must see every block shuts the gate under the lock,
  * runs the barrier and empties all arrays. A heap may end, and its structure become another heap's, under
  * a thread that comes late (-DREUSE). client/hand.c, client/heap_fast.h, client/heap_alloc.c: README.md maps them.
  *
@@ -92,8 +92,8 @@ inline end_sequence(me) { if :: inseq[c] == me -> inseq[c] = NONE :: else fi }
 #define LOOK_AT_GATE(me) ok = IS_OPEN
 #endif
 
-/* rseq_pop(): ok and b */
-inline pop(me) {
+/* rseq_alloc(). ok: b is the thread's; else b: a block in its hands, or NONE */
+inline take(me) {
 	begin_sequence(me);
 	LOOK_AT_GATE(me);
 	if
@@ -108,37 +108,43 @@ inline pop(me) {
 			if :: ok -> count[c] = n - 1; holds[me] = true; blamed[me] = false :: else -> b = NONE fi;
 			n = 0
 		}
+		if
+		:: ok ->
+			d_step {
+				ok = inseq[c] == me;
+				if
+				:: ok ->
+					assert(mark[b] == 0 && owner[b] == NONE && serial == mine);
+					mark[b] = mine;
+					owner[b] = me;
+					holds[me] = false;
+					n_out++;
+					CHECK_ALL_OUT()
+				:: else
+				fi
+			}
+		:: else
+		fi
 	:: else
 	fi;
 	d_step { end_sequence(me) }
 }
 
-/* rseq_mark() */
-inline set_mark(me) {
-	begin_sequence(me);
-	LOOK_AT_GATE(me);
-	if
-	:: ok ->
-		d_step {
-			ok = inseq[c] == me;
-			if
-			:: ok ->
-				assert(mark[b] == 0 && owner[b] == NONE && serial == mine);
-				mark[b] = mine;
-				owner[b] = me;
-				holds[me] = false;
-				n_out++;
-				CHECK_ALL_OUT()
-			:: else
-			fi
-		}
-	:: else
-	fi;
-	d_step { end_sequence(me) }
+/* The store that ends a sequence which puts b into the array. */
+inline put_in(me) {
+	d_step {
+		n = count[c];
+		if :: inseq[c] == me -> slot[c * NB + n] = b :: else fi
+	}
+	d_step {
+		ok = inseq[c] == me;
+		if :: ok -> count[c] = n + 1; END_FREE() :: else fi;
+		n = 0
+	}
 }
 
-/* rseq_claim() */
-inline claim(me) {
+/* rseq_free(). ok: done; else frees: b is in its hands */
+inline give(me) {
 	begin_sequence(me);
 	LOOK_AT_GATE(me);
 	if
@@ -155,6 +161,10 @@ inline claim(me) {
 			:: else
 			fi
 		}
+		if
+		:: ok -> put_in(me)
+		:: else
+		fi
 	:: else
 	fi;
 	d_step { end_sequence(me) }
@@ -165,16 +175,7 @@ inline push(me) {
 	begin_sequence(me);
 	LOOK_AT_GATE(me);
 	if
-	:: ok ->
-		d_step {
-			n = count[c];
-			if :: inseq[c] == me -> slot[c * NB + n] = b :: else fi
-		}
-		d_step {
-			ok = inseq[c] == me;
-			if :: ok -> count[c] = n + 1; END_FREE() :: else fi;
-			n = 0
-		}
+	:: ok -> put_in(me)
 	:: else
 	fi;
 	d_step { end_sequence(me) }
@@ -385,18 +386,13 @@ inline keep(me) {
 
 inline alloc(me) {
 	d_step { saw_none[me] = n_out == NB; blamed[me] = false; r = OK; b = NONE }
-	pop(me);
+	take(me);
 	if
-	:: ok ->
-		set_mark(me);
-		if
-		:: ok
 #ifdef PUT_AND_ASK
-		:: else -> put(me)
+	:: !ok && b != NONE -> put(me)
 #else
-		:: else -> keep(me)
+	:: !ok && b != NONE -> keep(me)
 #endif
-		fi
 	:: else
 	fi;
 	if
@@ -406,14 +402,10 @@ inline alloc(me) {
 }
 
 inline free(me) {
-	claim(me);
+	give(me);
 	if
-	:: ok ->
-		push(me);
-		if
-		:: ok
-		:: else -> put(me)
-		fi
+	:: ok
+	:: !ok && frees -> put(me)
 	:: else ->
 		TAKE_LOCK();
 		if

@@ -28,7 +28,7 @@ static struct {
 	struct hand hand;
 	struct wire_stats stats;
 	struct wire_heads heads[CPUS];
-	uint32_t slots[CPUS * BUCKET_COUNT * RSEQ_SLOTS];
+	uint32_t slots[CPUS * WIRE_HEADS_KINDS * RSEQ_SLOTS];
 	uint64_t usable;
 	void *storage;
 	uint8_t *marks;
@@ -56,26 +56,30 @@ int rseq_barrier(void)
 	return barrier_fails ? -EPERM : 0;
 }
 
-bool rseq_take(struct rseq_arrays *a, uint32_t kind, uint64_t open, uint32_t *number)
+bool rseq_pop(struct rseq_arrays *a, uint64_t mark, uint64_t open, uint64_t *number)
 {
+	uint32_t kind = (uint32_t)mark - RSEQ_MARK_MIN;
 	uint64_t head = atomic_load(rseq_head(a, cpu, kind));
+	uint32_t taken = RSEQ_ARRAY_TAKEN(head);
 
-	if (atomic_load(&a->gate) != open || RSEQ_COUNT(head) == 0)
+	if (atomic_load(&a->gate) != open || RSEQ_ARRAY_COUNT(head) == 0)
 		return false;
-	*number = rseq_slots(a, cpu, kind)[RSEQ_COUNT(head) - 1];
-	atomic_store(rseq_head(a, cpu, kind), head + RSEQ_TAKEN);
+	*number = *rseq_slot(a, cpu, kind, taken--);
+	atomic_store(rseq_head(a, cpu, kind), (uint64_t)RSEQ_ARRAY_GIVEN(head) << 32 | taken);
 	return true;
 }
 
-bool rseq_give(struct rseq_arrays *a, uint32_t kind, uint64_t open, uint32_t max, uint32_t number)
+bool rseq_push(struct rseq_arrays *a, uint64_t mark, uint64_t open, uint64_t number)
 {
+	uint32_t kind = (uint32_t)mark - RSEQ_MARK_MIN, max = atomic_load(&a->max[kind]);
 	uint64_t head = atomic_load(rseq_head(a, cpu, kind));
+	uint32_t given = RSEQ_ARRAY_GIVEN(head);
 
 	must(max <= RSEQ_SLOTS);
-	if (atomic_load(&a->gate) != open || RSEQ_COUNT(head) >= max)
+	if (atomic_load(&a->gate) != open || RSEQ_ARRAY_COUNT(head) >= max)
 		return false;
-	rseq_slots(a, cpu, kind)[RSEQ_COUNT(head)] = number;
-	atomic_store(rseq_head(a, cpu, kind), head + RSEQ_GIVEN);
+	*rseq_slot(a, cpu, kind, given--) = (uint32_t)number;
+	atomic_store(rseq_head(a, cpu, kind), (uint64_t)given << 32 | RSEQ_ARRAY_TAKEN(head));
 	return true;
 }
 
@@ -167,12 +171,12 @@ static void put(uint64_t offset, bool spills)
 /* A block of this CPU's array comes into hands. */
 static bool take_up(uint64_t size)
 {
-	uint32_t number;
+	uint64_t number;
 
 	if (m.n_held == HELD_MAX || size > HW_PAGE_SIZE ||
-	    !rseq_take(&m.hand.arrays, bucket_for(size), m.hand.open, &number))
+	    !rseq_pop(&m.hand.arrays, HAND_MARK(bucket_for(size)), m.hand.open, &number))
 		return false;
-	m.held[m.n_held++] = (struct known){ (uint64_t)number << HAND_UNIT_SHIFT, bucket_cost(&m.bucket, size) };
+	m.held[m.n_held++] = (struct known){ number << HAND_UNIT_SHIFT, bucket_cost(&m.bucket, size) };
 	return true;
 }
 
@@ -188,8 +192,7 @@ static void finish(uint32_t i)
 	if (!gives && atomic_load(&m.hand.arrays.gate) == m.hand.open) {
 		m.marks[k.offset >> HAND_UNIT_SHIFT] = (uint8_t)HAND_MARK(kind);
 		learn(k.offset, k.size);
-	} else if (!rseq_give(&m.hand.arrays, kind, m.hand.open, atomic_load(&m.hand.max[kind]),
-			      (uint32_t)(k.offset >> HAND_UNIT_SHIFT))) {
+	} else if (!rseq_push(&m.hand.arrays, HAND_MARK(kind), m.hand.open, k.offset >> HAND_UNIT_SHIFT)) {
 		put(k.offset, true);
 		full++;
 	}
@@ -321,7 +324,7 @@ static void test_random_large(void **state)
 static void test_gate(void **state)
 {
 	uint64_t open, offset[HAND_CALM + 1];
-	uint32_t number;
+	uint64_t number;
 
 	(void)state;
 	set_up(600);
@@ -333,14 +336,14 @@ static void test_gate(void **state)
 	assert_int_equal(0, hand_alloc(&m.hand, 64, &offset[0]));
 	hand_refill(&m.hand, 64);
 	assert_int_equal(HAND_BATCH * 64, hand_bytes(&m.hand));
-	assert_false(rseq_take(&m.hand.arrays, bucket_for(64), open + 1, &number));
-	assert_false(rseq_take(&m.hand.arrays, bucket_for(64), open - 1, &number));
+	assert_false(rseq_pop(&m.hand.arrays, HAND_MARK(bucket_for(64)), open + 1, &number));
+	assert_false(rseq_pop(&m.hand.arrays, HAND_MARK(bucket_for(64)), open - 1, &number));
 
 	/* the kernel refuses: shut all the same, but what is at hand stays where it is */
 	barrier_fails = true;
 	assert_false(hand_shut(&m.hand));
 	assert_int_equal(HAND_BATCH * 64, hand_bytes(&m.hand));
-	assert_false(rseq_take(&m.hand.arrays, bucket_for(64), open, &number));
+	assert_false(rseq_pop(&m.hand.arrays, HAND_MARK(bucket_for(64)), open, &number));
 	for (unsigned i = 0; i < 2 * HAND_CALM; i++)
 		hand_settle(&m.hand);
 	assert_false(hand_is_open(&m.hand));
@@ -394,21 +397,21 @@ static void test_serials(void **state)
 static void test_kept(void **state)
 {
 	uint64_t offset;
-	uint32_t number;
+	uint64_t number;
 
 	(void)state;
 	set_up(600);
 	hand_settle(&m.hand);
 	assert_int_equal(0, hand_alloc(&m.hand, 64, &offset));
 	hand_refill(&m.hand, 64);
-	assert_true(rseq_take(&m.hand.arrays, bucket_for(64), m.hand.open, &number));
+	assert_true(rseq_pop(&m.hand.arrays, HAND_MARK(bucket_for(64)), m.hand.open, &number));
 	(void)hand_shut(&m.hand);
 	assert_int_equal(2 * 64, m.stats.used);
-	assert_false(hand_is_out(&m.hand, (uint64_t)number << HAND_UNIT_SHIFT));
-	hand_mark(&m.hand, 50, (uint64_t)number << HAND_UNIT_SHIFT);
+	assert_false(hand_is_out(&m.hand, number << HAND_UNIT_SHIFT));
+	hand_mark(&m.hand, 50, number << HAND_UNIT_SHIFT);
 	assert_int_equal(0, hand_check(&m.hand));
-	assert_true(hand_claim(&m.hand, (uint64_t)number << HAND_UNIT_SHIFT));
-	assert_false(hand_claim(&m.hand, (uint64_t)number << HAND_UNIT_SHIFT));
+	assert_true(hand_claim(&m.hand, number << HAND_UNIT_SHIFT));
+	assert_false(hand_claim(&m.hand, number << HAND_UNIT_SHIFT));
 }
 
 /* Tiny heaps have none; those of small pages none of sizes that are runs there. */
@@ -424,14 +427,14 @@ static void test_sizes(void **state)
 
 		set_up(n);
 		for (uint32_t kind = 0; kind < BUCKET_COUNT; kind++) {
-			uint32_t max = atomic_load(&m.hand.max[kind]);
+			uint32_t max = atomic_load(&m.hand.arrays.max[kind]);
 
 			assert_true(max <= RSEQ_SLOTS && (uint64_t)max << (kind + 4) <= HAND_KIND_MAX);
 			assert_true(!max || UINT64_C(16) << kind <= UINT64_C(1) << m.bucket.page_shift);
 			most += CPUS * ((uint64_t)max << (kind + 4));
 		}
 		assert_true(most <= m.usable / HAND_SHARE);
-		assert_int_equal(0, atomic_load(&m.hand.max[BUCKET_COUNT]));
+		assert_int_equal(0, atomic_load(&m.hand.arrays.max[BUCKET_COUNT]));
 		assert_true(hand_end(&m.hand));
 	}
 }
