@@ -11,7 +11,7 @@
 #include "tests/realtime/scene.h"
 
 #define SMALL 64
-#define FREES 160             /* of small blocks: an array has 128 at most, and some are there */
+#define FREES 160             /* of small blocks: an array has 64 at most, and some are there */
 #define HEAP ((size_t)4 << 20)
 #define TAIL ((size_t)64 * 4096) /* the end of the heap, of which all arrays are filled */
 
