@@ -33,7 +33,7 @@ uint32_t hand_cpus(uint64_t usable)
 {
 	uint32_t n;
 
-	if (!RSEQ_ARRAYS_HERE || usable < HAND_HEAP_MIN || usable >> HAND_UNIT_SHIFT > (uint64_t)UINT32_MAX + 1)
+	if (usable < HAND_HEAP_MIN || usable >> HAND_UNIT_SHIFT > (uint64_t)UINT32_MAX + 1)
 		return 0; /* too small for one CPU, or numbers are too small for it */
 	n = rseq_cpus();
 	return usable / HAND_HEAP_MIN >= n ? n : 0;

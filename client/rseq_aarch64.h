@@ -1,21 +1,8 @@
 /*
- * rseq_aarch64.h: the sequences of client/rseq.h on aarch64, and what begins and ends all of them
+ * rseq_aarch64.h: what begins and ends all sequences on aarch64
  *
- * Model: as on x86-64, instruction by instruction. That processor does loads in order and stores in order; this one
- * does both in any order that one thread by itself does not notice, so here the order is said where somebody else
- * could notice.
- *
- * What needs no order. An array is worked by one CPU, and what a CPU has done it sees. When it changes from thread to thread the
- * kernel puts a full barrier in between, and rseq_barrier() puts one on every CPU that runs the process: so who has
- * shut the gate and called it sees all that was done before, and whoever looks at the gate after it finds it shut, also
- * if other things were read ahead of the gate (an interrupted thread reads them anew). That is all there is to the pointers and
- * counts of struct rseq_arrays, which change only then. Numbers and heads need no order among them: nobody
- * but the CPU looks at slots before it has shut the gate, and the daemon looks at heads alone.
- *
- * What needs order. A gate is opened without a barrier. Who finds it open must see the heads as they were left by those who
- * had it shut, and stored it with release: so no head may be read ahead of the gate. The difference of
- * the gate from what the caller brought is part of the address of the head; it is 0, and the processor keeps to the order
- * of such a dependency at no cost. Slots are read at a place that depends on the head.
+ * Sequences are as on x86-64, which does loads in order and stores in order. This processor does both in any order that one
+ * thread by itself does not notice: each kind's file says where somebody else could, and what it does about that.
  *
  * Only client/rseq.h includes this. Not here: big-endian systems, where half a gate would be the other half.
  */
@@ -44,12 +31,12 @@
  * The end of a sequence, and where one that was interrupted goes on. The kernel jumps only to where the signature
  * stands before: brk #0x45e0.
  */
-#define RSEQ_ABORTS_TO(label) \
-	"2:\n" \
+#define RSEQ_ABORT(code) \
 	".pushsection __rseq_failure, \"ax\"\n" \
 	".inst 0xd428bc00\n" \
-	"4: b %l[" label "]\n" \
+	"4: " code \
 	".popsection\n"
+#define RSEQ_ABORTS_TO(label) "2:\n" RSEQ_ABORT("b %l[" label "]\n")
 _Static_assert(RSEQ_SIG == 0xd428bc00 && offsetof(struct rseq, cpu_id) == 4 && offsetof(struct rseq, rseq_cs) == 8,
 	       "the sequences say so");
 

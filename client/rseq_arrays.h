@@ -19,7 +19,7 @@
  * thread to thread. On two CPUs both may be, if both look before either stores, some nanoseconds apart. With
  * STRICT_FREES the store is a locked exchange and exactly one is believed.
  *
- * Bound: 34 instructions at most, tried once: a caller that was interrupted goes the long way. No system call; for signal
+ * Bound: 34 instructions at most (43 on aarch64), tried once: a caller that was interrupted goes the long way. No system call; for signal
  * handlers too; errno is not changed.
  * Where there are no sequences (client/rseq.h) all is refused.
  * Not here: what numbers and marks mean, who shuts the gate (client/hand.h).
@@ -108,13 +108,10 @@ static inline size_t rseq_slots_size(uint32_t n_cpus)
 
 #if defined(TEST_RSEQ)
 /* A test has sequences of its own, of CPUs of its own. */
-#define RSEQ_ARRAYS_HERE 1
 bool rseq_pop(struct rseq_arrays *a, uint64_t mark, uint64_t open, uint64_t *number);
 bool rseq_push(struct rseq_arrays *a, uint64_t mark, uint64_t open, uint64_t number);
 
-#elif RSEQ_HERE && defined(__x86_64__)
-#define RSEQ_ARRAYS_HERE 1
-
+#elif RSEQ_HERE
 /*
  * The number that this CPU's array of kind mark - RSEQ_MARK_MIN has had longest. False: it has none, the gate is not
  * open, the thread is not registered, or it was interrupted.
@@ -136,11 +133,13 @@ RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, ui
  */
 RSEQ_INLINE enum rseq_result rseq_free(struct rseq_arrays *a, uint64_t open, const void *block);
 
+#if defined(__x86_64__)
 #include "client/rseq_arrays_x86_64.h"
+#elif defined(__aarch64__)
+#include "client/rseq_arrays_aarch64.h"
+#endif
 
 #else
-#define RSEQ_ARRAYS_HERE 0
-
 RSEQ_INLINE bool rseq_pop(struct rseq_arrays *a, uint64_t mark, uint64_t open, uint64_t *number)
 {
 	(void)a, (void)mark, (void)open, (void)number;

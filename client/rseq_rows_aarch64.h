@@ -1,7 +1,7 @@
 /*
  * rseq_rows_aarch64.h: the sequences of client/rseq_rows.h on aarch64
  *
- * Orders (client/rseq_aarch64.h has more of them).
+ * Orders (client/rseq_arrays_aarch64.h says more of barriers and dependencies).
  * The gate: all that is read of the rows is read at addresses into which the gate's lower half, 0, was added; so nothing
  * of it is older than the gate. What a taker reads after its sequence must not be older either, and has no such address:
  * the fields of an opening which began without a barrier, the gate opened last. Therefore a load barrier in

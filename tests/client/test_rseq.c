@@ -28,14 +28,6 @@ static uint8_t marks[NUMBERS];
 static struct wire_control control;
 static uint8_t *const base = (uint8_t *)0x7000000000; /* nobody looks there */
 
-/* (not yet for every processor) */
-static void needs_arrays(void)
-{
-	if (!RSEQ_ARRAYS_HERE)
-		skip();
-	needs_sequences();
-}
-
 static int setup(void **state)
 {
 	uint32_t n = rseq_cpus();
@@ -123,7 +115,7 @@ static void test_first_in_first_out(void **state)
 	uint32_t cpu;
 
 	(void)state;
-	needs_arrays();
+	needs_sequences();
 	cpu = stay();
 	for (uint32_t kind = 0; kind < KINDS; kind++) {
 		assert_false(pops(kind, OPEN, &number));
@@ -154,7 +146,7 @@ static void test_other_gates(void **state)
 	void *block = &number;
 
 	(void)state;
-	needs_arrays();
+	needs_sequences();
 	(void)stay();
 	assert_true(pushes(1, OPEN, 1));
 	assert_false(pushes(1, OPEN + 1, 2));
@@ -179,7 +171,7 @@ static void test_blocks(void **state)
 	void *block = NULL;
 
 	(void)state;
-	needs_arrays();
+	needs_sequences();
 	(void)stay();
 	assert_true(pushes(2, OPEN, NUMBERS - 1));
 	assert_int_equal(allocs(2, OPEN, &block), RSEQ_DONE);
@@ -240,7 +232,7 @@ static void test_interrupted_at_every_instruction(void **state)
 	uint32_t cpu;
 
 	(void)state;
-	needs_arrays();
+	needs_sequences();
 	cpu = stay();
 	assert_true(pushes(0, OPEN, 1));
 	marks[2] = RSEQ_MARK_MIN;

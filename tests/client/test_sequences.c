@@ -136,14 +136,6 @@ static void needs_pretence(void)
 		skip();
 }
 
-/* (not yet for every processor) */
-static void needs_arrays(void)
-{
-	if (!RSEQ_ARRAYS_HERE)
-		skip();
-	needs_pretence();
-}
-
 /* ---- a model ---- */
 
 struct stack {
@@ -301,7 +293,7 @@ static void test_arrays(void **state)
 	uint32_t done = 0;
 
 	(void)state;
-	needs_arrays();
+	needs_pretence();
 	memset(&blocks, 0, sizeof(blocks));
 	for (int i = 0; i < STEPS; i++) {
 		bool refused = is_refused(&r), grows = i / 500 % 2 == 0;
@@ -382,7 +374,7 @@ static void prepare(void)
 	for (uint32_t cpu = 0; cpu < CPUS; cpu++) {
 		pretend_cpu(cpu);
 		for (uint32_t i = 0; i < filled; i++)
-			must((!RSEQ_ARRAYS_HERE || rseq_push(&arrays, RSEQ_MARK_MIN, OPEN, cpu * 10 + i)) &&
+			must(rseq_push(&arrays, RSEQ_MARK_MIN, OPEN, cpu * 10 + i) &&
 			     rseq_give_row(rows(), cpu * 10 + i));
 	}
 	marks[NUMBER] = RSEQ_MARK_MIN;
@@ -439,7 +431,7 @@ static void test_interrupted_arrays(void **state)
 	static void (*const calls[])(void) = {call_pop, call_push, call_alloc, call_free};
 
 	(void)state;
-	needs_arrays();
+	needs_pretence();
 	for (size_t c = 0; c < ARRAY_SIZE(calls); c++)
 		for (uint32_t moved = 0; moved < 2; moved++) {
 			uint32_t most = 0, n_held = 0;
