@@ -125,6 +125,7 @@ void scene_begin(struct scene *sc, const struct couple *c)
 	if (!CPU_COUNT(&scene_cpus))
 		assert_int_equal(0, sched_getaffinity(0, sizeof(scene_cpus), &scene_cpus));
 	assert_int_equal(0, sched_setaffinity(0, sizeof(scene_cpus), &scene_cpus));
+	(void)alarm(STEPPING_S);
 	heapd_start("");
 	pool_environment("16384");
 	*sc = (struct scene){ .couple = c, .actor = actor_new(3) };

@@ -24,6 +24,9 @@
 
 #define STEPPER_SEQUENCES 32
 
+/* The deadline of a test that steps, in seconds: a busy machine needs ten times as long for a step, which is two switches of threads. */
+#define STEPPING_S 600
+
 enum sequences {
 	SEQUENCES_PASS,  /* as if nobody interrupted */
 	SEQUENCES_ABORT, /* each is interrupted before the store that would end it */
