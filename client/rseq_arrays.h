@@ -17,7 +17,7 @@
  *
  * Two claims of one mark: on one CPU exactly one is believed, since the other one is sent back when the kernel changes from
  * thread to thread. On two CPUs both may be, if both look before either stores, some nanoseconds apart. With
- * STRICT_FREES the store is a locked exchange and exactly one is believed.
+ * STRICT_FREES the store is a locked exchange, on aarch64 an exclusive store, and exactly one is believed.
  *
  * Bound: 34 instructions at most (43 on aarch64), tried once: a caller that was interrupted goes the long way. No system call; for signal
  * handlers too; errno is not changed.
