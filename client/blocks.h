@@ -6,13 +6,15 @@
  * changes by one compare-and-exchange, with a tag that is never used again: so the count of free
  * blocks is always exact, and whoever was interrupted with an old head in hand cannot do harm. Each
  * block has a link word: while it is in the stack, what is below it; while it is out, a marker of this
- * opening. A give first claims its block by exchanging the marker, so of any number of gives of one
- * block exactly one is believed; of those that run in the same instant on two CPUs both may be, unless
- * it is built with strict_frees: the exchange is one instruction, but not a locked one.
+ * opening. A give to the stack first claims its block by exchanging the marker, so of any number of gives of one
+ * block exactly one is believed.
  *
  * In front of the stack each CPU may have some blocks at hand (client/magazines.h): most takes and gives
- * then touch neither head nor any word that another CPU writes. They are as free as those in the stack: a
- * take that finds the stack empty gets them wherever they are, and a close counts them.
+ * then touch no head that another CPU writes. They are as free as those in the stack: a
+ * take that finds the stack empty gets them wherever they are, and a close counts them. A block that was ever given so
+ * keeps, in its link word, the place it was put; whether it is out is then told by the row (client/rseq_rows.h), within
+ * the sequence. Of gives that run in the same instant on two CPUs both may be believed. Built with strict_frees each give claims
+ * its block by a locked exchange, and each take marks it.
  *
  * A struct blocks may be opened and closed again and again while other threads, and handlers that
  * interrupted them, are anywhere in take and give. Each opening has a serial of its own. Whoever
@@ -20,9 +22,9 @@
  * marker (give) tells this opening from every other. For that, three things are never unmapped:
  * the struct, the link words and the statistics slot that holds the head.
  *
- * Invariant: each block is in the stack once, or at hand once and its link says claimed, or its link is
- * the marker and somebody has it, or one running take or give is about to see to it; n_free is the length of the
- * stack. While blocks are out, the struct cannot be closed. blocks_check() proves it when nothing runs.
+ * Invariant: each block is in the stack once, or at hand once and its link is that place (strict: says claimed), or its
+ * link is the marker or another place and somebody has it, or one running take or give is about to see to it; n_free is
+ * the length of the stack. While blocks are out, the struct cannot be closed. blocks_check() proves it when nothing runs.
  *
  * Bound: take and give are some tens of instructions and repeat only the few of the exchange, each
  * time because another thread's exchange succeeded in between (lock-free). A take that finds the stack
@@ -40,13 +42,8 @@
 #include "client/magazines.h"
 #include "proto/wire.h"
 
-/* An entry at hand is the offset of a block and, in the lower bits, its number. */
-#define BLOCKS_NUMBER_BITS 28
-#define BLOCKS_KNOWN (1u << BLOCKS_NUMBER_BITS)
-#define BLOCKS_REACH (UINT64_C(1) << (64 - BLOCKS_NUMBER_BITS))
-
 #define BLOCKS_APART 16u /* link words in a cache line */
-#define BLOCKS_MAX 0x7fffffffu /* of one struct; link words above it are markers */
+#define BLOCKS_MAX 0x7ffffffeu /* of one struct; link words above it say who has the block */
 
 /* An answer, not a failure: all blocks are out. */
 #define BLOCKS_EMPTY 1
@@ -73,8 +70,8 @@ struct blocks_layout {
 	uint32_t n;               /* 1 .. BLOCKS_MAX */
 	uint64_t serial;          /* > 0, of no earlier opening of anything that had these links or this slot */
 	uint64_t first_tag;       /* > 0, above all tags that this slot ever had (blocks_close tells) */
-	struct wire_heads *heads; /* of the magazines' rows, as areas_heads gives them; NULL: nothing is at hand. Then
-				     stride * n <= BLOCKS_REACH, n <= BLOCKS_KNOWN */
+	struct wire_heads *heads; /* of the magazines' rows, as areas_heads gives them; NULL: nothing is at hand. Else
+				     rseq_row_fits(stride, n) */
 	uint32_t row_max;         /* blocks in a row at most, 1 .. RSEQ_ROW_ENTRIES */
 };
 
@@ -102,8 +99,9 @@ void blocks_step(void);
 
 /* ---- for blocks.c and blocks_check.c ---- */
 
-/* Link words above BLOCKS_MAX. The markers of openings are those above this one. */
+/* Link words above BLOCKS_MAX. The markers of openings, and places, are those above this one. */
 #define BLOCKS_CLAIMED (BLOCKS_MAX + 1u) /* a give is on its way */
+_Static_assert(BLOCKS_CLAIMED < RSEQ_PLACE, "no place");
 
 /* The head's top, a number + 1 as in the links (0: none), or this one after close. */
 #define BLOCKS_CLOSED UINT32_MAX

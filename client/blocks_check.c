@@ -2,7 +2,7 @@
  * blocks_check.c: the auditor of blocks.c
  *
  * It walks the stack, which ends after n_free blocks if no block is in it twice (a walk that meets
- * a block again never ends), and counts the markers, which are on all the others but those at hand.
+ * a block again never ends), and counts the words that say so of blocks that are elsewhere: out, or at hand in their place.
  */
 #include "client/blocks.h"
 
@@ -18,36 +18,57 @@ static int check_stack(const struct wire_vacant *head, const _Atomic uint32_t *l
 	return at == 0 ? 0 : -EUCLEAN;
 }
 
-static uint32_t count_word(const _Atomic uint32_t *link, uint32_t n, uint32_t word)
+static bool is_elsewhere(const struct blocks *b, const struct magazines *m, uint32_t word)
 {
-	uint32_t count = 0;
+	if (RSEQ_STRICT && m && word == BLOCKS_CLAIMED)
+		return true;
+	return word == atomic_load(&b->out) || (!RSEQ_STRICT && m && rseq_is_place(word));
+}
+
+static uint32_t count_elsewhere(const struct blocks *b, const struct magazines *m)
+{
+	const _Atomic uint32_t *link = atomic_load(&b->link);
+	uint32_t n = atomic_load(&b->n), count = 0;
 
 	for (uint32_t i = 0; i < n; i++)
-		count += atomic_load(&link[i]) == word;
+		count += is_elsewhere(b, m, atomic_load(&link[i]));
 	return count;
 }
 
-/* As many claimed words as there are entries at hand, each of which has one: so none is there twice. */
-static int check_at_hand(const struct blocks *b, const struct magazines *m)
+/* A block, and its word is this place: so none is there twice. */
+static bool is_at_hand(const struct blocks *b, uint64_t block, uint32_t index)
+{
+	uint64_t offset = block - atomic_load(&b->base), stride = atomic_load(&b->stride);
+	uint32_t word;
+
+	if (offset % stride || offset / stride >= atomic_load(&b->n))
+		return false;
+	word = atomic_load(&atomic_load(&b->link)[offset / stride]);
+	return RSEQ_STRICT ? word == BLOCKS_CLAIMED : rseq_is_place(word) && RSEQ_PLACE_INDEX(word) == index;
+}
+
+static uint32_t count_claimed(const struct blocks *b)
 {
 	const _Atomic uint32_t *link = atomic_load(&b->link);
+	uint32_t n = atomic_load(&b->n), count = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		count += atomic_load(&link[i]) == BLOCKS_CLAIMED;
+	return count;
+}
+
+static int check_at_hand(const struct blocks *b, const struct magazines *m)
+{
 	struct wire_heads *heads = atomic_load(&m->rows.heads);
 	const uint64_t *entries = atomic_load(&m->rows.entries);
-	uint64_t stride = atomic_load(&b->stride);
-	uint32_t n = atomic_load(&b->n);
 
-	if (count_word(link, n, BLOCKS_CLAIMED) != magazines_sum(m))
+	if (RSEQ_STRICT && count_claimed(b) != magazines_sum(m))
 		return -EUCLEAN;
 	for (uint32_t row = 0; row < atomic_load(&m->rows.n_rows); row++)
-		for (uint32_t i = 0; i < RSEQ_COUNT(atomic_load(rseq_row_head(heads, row))); i++) {
-			uint64_t entry = i < RSEQ_ROW_ENTRIES ? entries[RSEQ_ROW(row) + i] : UINT64_MAX;
-			uint32_t number = (uint32_t)entry & (BLOCKS_KNOWN - 1);
-
-			if (number >= n || entry >> BLOCKS_NUMBER_BITS != number * stride ||
-			    atomic_load(&link[number]) != BLOCKS_CLAIMED)
+		for (uint32_t i = 0; i < RSEQ_COUNT(atomic_load(rseq_row_head(heads, row))); i++)
+			if (i >= RSEQ_ROW_ENTRIES || !is_at_hand(b, entries[RSEQ_ROW(row) + i], RSEQ_ROW(row) + i))
 				return -EUCLEAN;
-		}
-	return 0;
+	return entries[RSEQ_ROW(atomic_load(&m->rows.n_rows))] == 0 ? 0 : -EUCLEAN;
 }
 
 int blocks_check(const struct blocks *b)
@@ -56,7 +77,7 @@ int blocks_check(const struct blocks *b)
 	const _Atomic uint32_t *link = atomic_load(&b->link);
 	uint32_t n = atomic_load(&b->n);
 	const struct magazines *m = atomic_load(&b->at_hand);
-	uint64_t used, at_hand = 0;
+	uint64_t used;
 	int r;
 
 	if (atomic_load(&b->serial) == 0)
@@ -66,13 +87,12 @@ int blocks_check(const struct blocks *b)
 	r = check_stack(&stats->vacant, link, n);
 	if (r < 0)
 		return r;
-	if (m && MAGAZINES_SERIAL(atomic_load(&m->rows.gate)) == (uint32_t)atomic_load(&b->serial)) {
-		r = check_at_hand(b, m);
-		if (r < 0)
-			return r;
-		at_hand = magazines_sum(m);
-	}
-	if (count_word(link, n, atomic_load(&b->out)) + at_hand != n - stats->vacant.n_free)
+	if (m && MAGAZINES_SERIAL(atomic_load(&m->rows.gate)) != (uint32_t)atomic_load(&b->serial))
+		m = NULL;
+	r = m ? check_at_hand(b, m) : 0;
+	if (r < 0)
+		return r;
+	if (count_elsewhere(b, m) != n - stats->vacant.n_free)
 		return -EUCLEAN;
 	used = (uint64_t)(n - stats->vacant.n_free) * atomic_load(&b->stride);
 	return stats->high >= used ? 0 : -EUCLEAN;

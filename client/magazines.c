@@ -12,6 +12,7 @@
 #include "client/magazines.h"
 
 #define NONE UINT32_MAX
+#define LINE 64 /* bytes */
 
 static _Atomic uint64_t *head_of(const struct magazines *m, uint32_t row)
 {
@@ -31,7 +32,7 @@ static size_t entries_at(uint32_t n_cpus)
 
 size_t magazines_size(uint32_t n_cpus)
 {
-	return entries_at(n_cpus) + magazines_rows(n_cpus) * RSEQ_ROW_ENTRIES * sizeof(uint64_t);
+	return entries_at(n_cpus) + (RSEQ_ROW(magazines_rows(n_cpus)) + 1) * sizeof(uint64_t);
 }
 
 void magazines_init(struct magazines *m, uint32_t n_cpus)
@@ -40,9 +41,9 @@ void magazines_init(struct magazines *m, uint32_t n_cpus)
 
 	for (uint32_t row = 0; row < n; row++) /* those of neighbours are apart: processors read two lines at once */
 		if (row % each || row / each >= n_cpus)
-			atomic_fetch_or(&m->none[row / 64], (uint64_t)1 << row % 64);
+			atomic_fetch_or(&m->rows.loose[row / 64].set[MAGAZINES_NONE], (uint64_t)1 << row % 64);
 		else
-			atomic_store(&m->rows.current[row / each].at, RSEQ_ROW(row));
+			atomic_store(&m->rows.current[row / each].at, RSEQ_ROW_AT(row));
 	atomic_store(&m->rows.gate, MAGAZINES_RESIDENT);
 	atomic_store(&m->rows.entries, (uint64_t *)(void *)((char *)m + entries_at(n_cpus)));
 	atomic_store(&m->rows.n_rows, n);
@@ -51,16 +52,17 @@ void magazines_init(struct magazines *m, uint32_t n_cpus)
 
 /* ---- changes ---- */
 
-static uint32_t set_take(_Atomic uint64_t *set, uint32_t rows)
+static uint32_t set_take(struct magazines *m, enum magazines_set set)
 {
-	for (uint32_t i = 0; i < rows; i += 64) {
-		uint64_t bits = atomic_load_explicit(&set[i / 64], memory_order_relaxed);
+	for (uint32_t i = 0, n = rows_of(m); i < n; i += 64) {
+		_Atomic uint64_t *at = &m->rows.loose[i / 64].set[set];
+		uint64_t bits = atomic_load_explicit(at, memory_order_relaxed);
 
 		while (bits) {
 			uint64_t bit = bits & -bits;
 
 			MAGAZINES_STEP();
-			bits = atomic_fetch_and(&set[i / 64], ~bit);
+			bits = atomic_fetch_and(at, ~bit);
 			if (bits & bit)
 				return i + (uint32_t)__builtin_ctzll(bit);
 		}
@@ -70,36 +72,96 @@ static uint32_t set_take(_Atomic uint64_t *set, uint32_t rows)
 
 static void make_loose(struct magazines *m, uint32_t row)
 {
-	_Atomic uint64_t *set = RSEQ_COUNT(atomic_load(head_of(m, row))) ? m->some : m->none;
+	enum magazines_set set = RSEQ_COUNT(atomic_load(head_of(m, row))) ? MAGAZINES_SOME : MAGAZINES_NONE;
 
 	MAGAZINES_STEP();
-	atomic_fetch_or(&set[row / 64], (uint64_t)1 << row % 64);
+	atomic_fetch_or(&m->rows.loose[row / 64].set[set], (uint64_t)1 << row % 64);
 }
 
-static bool change(struct magazines *m, _Atomic uint64_t *set)
+/* A cache line that will be written. (The compiler's own, where it must not take this instruction for granted, reads.) */
+static inline void fetch_to_write(const uint64_t *line)
 {
-	uint32_t row;
+#if defined(__x86_64__)
+	__asm__ volatile("prefetchw %0" : : "m"(*line)); /* nothing, on a processor that does not know it */
+#else
+	__builtin_prefetch(line, 1);
+#endif
+}
+
+/* What another CPU had is fetched at once, not line by line as it is needed. */
+static void fetch(const struct magazines *m, uint32_t row, enum magazines_set set)
+{
+	const uint64_t *entries = &atomic_load(&m->rows.entries)[RSEQ_ROW(row)];
+
+	for (uint32_t i = 0; i < RSEQ_ROW_ENTRIES; i += LINE / sizeof(*entries))
+		if (set == MAGAZINES_NONE)
+			fetch_to_write(&entries[i]);
+		else
+			__builtin_prefetch(&entries[i]);
+}
+
+static bool change(struct magazines *m, enum magazines_set set)
+{
+	uint32_t row, new;
 	bool r;
 
 	if (MAGAZINES_SHUT(atomic_load_explicit(&m->rows.gate, memory_order_relaxed)))
 		return false; /* for a while, perhaps: then no bit is touched */
-	row = set_take(set, rows_of(m));
+	row = set_take(m, set);
 	if (row == NONE)
 		return false;
 	MAGAZINES_STEP();
+	new = row;
 	r = rseq_change_row(&m->rows, &row);
+	if (likely(r))
+		fetch(m, new, set);
 	make_loose(m, row); /* the one that this CPU had; or the same again */
 	return r;
 }
 
 bool magazines_refill(struct magazines *m)
 {
-	return change(m, m->some);
+	return change(m, MAGAZINES_SOME);
 }
 
 bool magazines_relieve(struct magazines *m)
 {
-	return change(m, m->none);
+	return change(m, MAGAZINES_NONE);
+}
+
+bool magazines_stands(const struct magazines *m, uint32_t word, uint64_t block)
+{
+	uint32_t index = RSEQ_PLACE_INDEX(word);
+
+	MAGAZINES_STEP();
+	return index < RSEQ_ROW(rows_of(m)) &&
+	       __atomic_load_n(&atomic_load(&m->rows.entries)[index], __ATOMIC_ACQUIRE) == block;
+}
+
+/*
+ * Read in this order: if the count reached so far, and the entry then is the block, it was there when the head was read or
+ * came there since. So a block that is out all the while is not found, and no look is needed again.
+ */
+bool magazines_has(const struct magazines *m, uint32_t word, uint64_t block)
+{
+	uint32_t index = RSEQ_PLACE_INDEX(word), row = index / RSEQ_ROW_ENTRIES;
+	uint64_t head;
+
+	if (!magazines_stands(m, word, block))
+		return false; /* mostly, and no head was looked at, which others may be writing */
+	MAGAZINES_STEP();
+	head = atomic_load(head_of(m, row));
+	return RSEQ_COUNT(head) > index % RSEQ_ROW_ENTRIES && magazines_stands(m, word, block);
+}
+
+bool magazines_is_next(const struct magazines *m, uint32_t word)
+{
+	uint32_t row = RSEQ_PLACE_INDEX(word) / RSEQ_ROW_ENTRIES;
+
+	if (row >= rows_of(m))
+		return false;
+	MAGAZINES_STEP();
+	return rseq_place(atomic_load(head_of(m, row)), row, atomic_load(&m->rows.life)) == word;
 }
 
 /* ---- the gate ---- */
@@ -113,11 +175,30 @@ static void set_serial(struct magazines *m, uint64_t serial)
 		; /* a closer came or left */
 }
 
-void magazines_begin(struct magazines *m, uint64_t serial, struct wire_heads *heads, uint32_t max)
+/* The bits of a place that tell lives apart: 2^15 of them, and neighbours are far from each other. */
+static uint32_t life_of(uint64_t serial)
 {
-	atomic_store(&m->rows.heads, heads);
-	atomic_store(&m->rows.max, max);
-	set_serial(m, serial);
+	return (uint32_t)(serial * 0x5a55) << 16 & RSEQ_PLACE_VERSION;
+}
+
+uint32_t magazines_nowhere(const struct magazines *m, uint64_t serial)
+{
+	return RSEQ_PLACE | life_of(serial) | RSEQ_ROW(atomic_load(&m->rows.n_rows));
+}
+
+void magazines_begin(struct magazines *m, const struct magazines_life *l)
+{
+	struct rseq_rows *rows = &m->rows;
+
+	assert(rseq_row_fits(l->stride, l->n) && l->max <= RSEQ_ROW_ENTRIES && "as the header says");
+	atomic_store(&rows->heads, l->heads);
+	atomic_store(&rows->max, l->max);
+	atomic_store(&rows->base, l->base);
+	atomic_store(&rows->reciprocal, rseq_row_reciprocal(l->stride));
+	atomic_store(&rows->n, l->n);
+	atomic_store(&rows->word, l->word);
+	atomic_store(&rows->life, life_of(l->serial));
+	set_serial(m, l->serial);
 }
 
 int magazines_close(struct magazines *m)
@@ -131,6 +212,12 @@ int magazines_close(struct magazines *m)
 	if (r < 0)
 		magazines_leave(m, false);
 	return r;
+}
+
+void magazines_hold(struct magazines *m)
+{
+	MAGAZINES_STEP();
+	(void)atomic_fetch_add(&m->rows.gate, 1);
 }
 
 void magazines_leave(struct magazines *m, bool resident)
@@ -169,7 +256,7 @@ void magazines_end(struct magazines *m)
 }
 
 /* From one row. The serial is looked at between the head and its exchange. */
-static bool steal_from(struct magazines *m, uint32_t row, uint64_t serial, uint64_t *entry)
+static bool steal_from(struct magazines *m, uint32_t row, uint64_t serial, uint64_t *block)
 {
 	_Atomic uint64_t *at = head_of(m, row);
 	const uint64_t *entries = atomic_load(&m->rows.entries) + RSEQ_ROW(row);
@@ -177,7 +264,7 @@ static bool steal_from(struct magazines *m, uint32_t row, uint64_t serial, uint6
 
 	while (RSEQ_COUNT(head) > 0 && RSEQ_COUNT(head) <= RSEQ_ROW_ENTRIES) {
 		MAGAZINES_STEP();
-		*entry = __atomic_load_n(&entries[RSEQ_COUNT(head) - 1], __ATOMIC_RELAXED);
+		*block = __atomic_load_n(&entries[RSEQ_COUNT(head) - 1], __ATOMIC_RELAXED);
 		MAGAZINES_STEP();
 		if (MAGAZINES_SERIAL(atomic_load(&m->rows.gate)) != (uint32_t)serial)
 			return false;
@@ -188,10 +275,10 @@ static bool steal_from(struct magazines *m, uint32_t row, uint64_t serial, uint6
 	return false;
 }
 
-bool magazines_steal(struct magazines *m, uint64_t serial, uint64_t *entry)
+bool magazines_steal(struct magazines *m, uint64_t serial, uint64_t *block)
 {
 	for (uint32_t row = 0; row < rows_of(m); row++)
-		if (steal_from(m, row, serial, entry))
+		if (steal_from(m, row, serial, block))
 			return true;
 	return false;
 }

@@ -1,5 +1,5 @@
 /*
- * magazines.h: numbers at hand for each CPU, none of them hidden from the others
+ * magazines.h: blocks at hand for each CPU, none of them hidden from the others
  *
  * Model: more arrays (rows of client/rseq_rows.h) than CPUs. Each CPU works on one of them, its current one. The
  * others are loose: two sets of bits say which of them have entries and which have none. A CPU whose row is empty
@@ -24,7 +24,7 @@
  * Bound: take and give are one sequence. Steal, look and sum look at each row once, a change at each 64;
  * they repeat only because another thread took something. No system call but for the barrier in close. All
  * but init may be called from signal handlers.
- * Not here: what the entries are, where they go when there is no room (client/blocks.h).
+ * Not here: where blocks go when there is no room, and who may give one that is not at hand (client/blocks.h).
  */
 #ifndef HEAPD_CLIENT_MAGAZINES_H
 #define HEAPD_CLIENT_MAGAZINES_H
@@ -32,7 +32,7 @@
 #include "client/rseq_rows.h"
 #include "proto/heads.h"
 
-#define MAGAZINES_ROWS 512 /* at most */
+#define MAGAZINES_ROWS RSEQ_ROWS_MAX
 #ifndef MAGAZINES_EACH /* a test has fewer */
 #define MAGAZINES_EACH 4 /* rows for a CPU: one it works on, and some that are full or empty */
 #endif
@@ -42,12 +42,13 @@
 #define MAGAZINES_SHUT(gate) ((uint32_t)(gate))
 #define MAGAZINES_SERIAL(gate) ((uint32_t)((gate) >> 32))
 
+/* The sets of loose rows: those that have entries, those that have none. One line has both of 256 rows. */
+enum magazines_set { MAGAZINES_SOME, MAGAZINES_NONE };
+
 /* In memory that a child of a fork finds zeroed: there nothing is at hand. */
 struct magazines {
-	_Atomic uint64_t some[MAGAZINES_ROWS / 64], none[MAGAZINES_ROWS / 64]; /* the loose ones */
 	struct rseq_rows rows; /* its last member has as many as there are CPUs */
 };
-_Static_assert(offsetof(struct magazines, rows) == 128, "what a change writes is apart from what all read");
 
 /* The test build stops between accesses to what threads share. */
 #ifdef TEST_BLOCKS_STEP
@@ -71,28 +72,49 @@ size_t magazines_size(uint32_t n_cpus);
 /* m: magazines_size() bytes, zeroed, backed, aligned to 128, that stay for ever. Shut until magazines_begin. */
 void magazines_init(struct magazines *m, uint32_t n_cpus);
 
-/* An entry of this CPU's row. False: do without. */
-static inline bool magazines_take(struct magazines *m, uint64_t *entry)
+/* A block of this CPU's row. False: do without. */
+static inline bool magazines_take(struct magazines *m, uint64_t *block)
 {
-	return rseq_take_row(&m->rows, entry);
+	return rseq_take_row(&m->rows, block);
 }
 
-/* Into this CPU's row. False: it is full, or the gate shut; the entry is the caller's still. */
-static inline bool magazines_give(struct magazines *m, uint64_t entry)
+/* Into this CPU's row, if it is out. False: it is not, or cannot be told here; or the row is full, or the gate shut. */
+static inline bool magazines_give(struct magazines *m, uint64_t block)
 {
-	return rseq_give_row(&m->rows, entry);
+	return rseq_give_row(&m->rows, block);
 }
+
+/* Whether the block is where its word says: at hand. For words that are places. */
+bool magazines_has(const struct magazines *m, uint32_t word, uint64_t block);
+
+/* Whether the entry of that place is the block, at hand or left there. */
+bool magazines_stands(const struct magazines *m, uint32_t word, uint64_t block);
+
+/* Whether the next give to the row of that place would write the same word. Once it is not so it never is again. */
+bool magazines_is_next(const struct magazines *m, uint32_t word);
 
 /* This CPU has a row that had entries a moment ago, or one that had none. False: there was none, or the gate is
  * shut. */
 bool magazines_refill(struct magazines *m);
 bool magazines_relieve(struct magazines *m);
 
-/*
- * A serial that the gate never had (0 modulo 2^32: it stays shut). heads: one for each two rows, all empty, with versions
- * that they never had; nobody else's until long after magazines_end. max: entries in a row, 1 .. RSEQ_ROW_ENTRIES.
- */
-void magazines_begin(struct magazines *m, uint64_t serial, struct wire_heads *heads, uint32_t max);
+/* What an opening is about. The caller's storage, only read. */
+struct magazines_life {
+	uint64_t serial;          /* that the gate never had (0 modulo 2^32: it stays shut) */
+	struct wire_heads *heads; /* one for each two rows, all empty, with versions that they never had; nobody else's
+				     until long after magazines_end */
+	uint32_t max;             /* entries in a row, 1 .. RSEQ_ROW_ENTRIES */
+	uint32_t n;               /* blocks, … */
+	uint64_t base;            /* … the address of the first, … */
+	uint64_t stride;          /* … and from one to the next: rseq_row_fits */
+	_Atomic uint32_t *word;   /* n of them; magazines_nowhere is that of a block that is out and was never at hand */
+};
+
+/* Pre: no serial, and shut. */
+void magazines_begin(struct magazines *m, const struct magazines_life *life);
+
+/* The word of blocks of that serial which are in no place. */
+uint32_t magazines_nowhere(const struct magazines *m, uint64_t serial);
 
 /* No serial, and shut. The caller is a closer. All rows are empty from now on: their entries mean nothing any more. */
 void magazines_end(struct magazines *m);
@@ -100,15 +122,21 @@ void magazines_end(struct magazines *m);
 /* Shuts the gate. 0: the caller is a closer. -errno: the kernel refuses the barrier, and the caller is none. */
 int magazines_close(struct magazines *m);
 
+/*
+ * Shuts the gate without a barrier: nothing is given from now on but by sequences that run in this very instant on other CPUs.
+ * magazines_leave ends it. The caller is no closer.
+ */
+void magazines_hold(struct magazines *m);
+
 /* The caller is a closer no more. resident: the gate stays shut until magazines_reopen(). */
 void magazines_leave(struct magazines *m, bool resident);
 
 /* Opens a gate that only residence keeps shut; else nothing happens. */
 void magazines_reopen(struct magazines *m);
 
-/* Pre: the caller is a closer. An entry of any row. False: all are empty, and stay so as long; or it is another
+/* Pre: the caller is a closer. A block of any row. False: all are empty, and stay so as long; or it is another
  * serial. */
-bool magazines_steal(struct magazines *m, uint64_t serial, uint64_t *entry);
+bool magazines_steal(struct magazines *m, uint64_t serial, uint64_t *block);
 
 /*
  * A sum over the heads: empty, all of them, each time it was looked at, and the same sum twice: in between there

@@ -117,7 +117,7 @@ static void give_magazines(struct blocks *b, const struct private_arena *arena, 
 	struct magazines *m = magazines_reserve(b);
 	uint32_t rows = m ? atomic_load(&m->rows.n_rows) : 0;
 
-	if (rows == 0 || l->n / rows < AT_HAND_MIN || l->n > BLOCKS_KNOWN || l->stride * l->n > BLOCKS_REACH)
+	if (rows == 0 || l->n / rows < AT_HAND_MIN || !rseq_row_fits(l->stride, l->n))
 		return;
 	if (session_heads(arena->session, arena->slot, rows / RSEQ_ROWS_EACH, &l->heads) < 0)
 		return;
@@ -191,6 +191,8 @@ int partition_create(size_t block_size, uint32_t n)
 	stride = stride_of(block_size);
 	if (__builtin_mul_overflow(stride, (uint64_t)n, &bytes) || bytes > INT64_MAX)
 		return -EINVAL;
+	if (n > BLOCKS_MAX)
+		return -ENOSPC; /* as 32 GiB would be */
 	ptno = place_take();
 	if (ptno < 0)
 		return ptno;

@@ -54,31 +54,30 @@ static __attribute__((__noinline__)) void *get_slowly(int ptno)
 	return block;
 }
 
-static __attribute__((__noinline__)) void count_bad(int ptno, uint64_t serial)
+/* There is nobody to tell; in a child nothing is counted. */
+static __attribute__((__noinline__)) void give_slowly(int ptno, const void *block)
 {
 	struct blocks *b;
+	uint64_t serial;
 
-	if (partition_find(ptno, &b) == 0)
-		(void)blocks_note_bad(b, serial); /* there is nobody to tell */
+	if (partition_find(ptno, &b) == 0 && blocks_give_slowly(b, block, &serial) == -EINVAL)
+		(void)blocks_note_bad(b, serial);
 }
 
 EXPORT void *pt_getblock(int ptno)
 {
 	void *block;
 
-	if (likely((unsigned int)ptno < MAX_PARTITIONS && blocks_take_at_hand(&partition_table_[ptno].blocks, &block)))
+	if (likely((unsigned int)ptno < MAX_PARTITIONS && blocks_take_at_hand(&partition_table_[(unsigned int)ptno].blocks, &block)))
 		return block;
 	return get_slowly(ptno);
 }
 
 static inline void give(int ptno, const void *block)
 {
-	uint64_t serial;
-
-	if (unlikely((unsigned int)ptno >= MAX_PARTITIONS))
-		return;
-	if (unlikely(blocks_try_give(&partition_table_[ptno].blocks, block, &serial) == -EINVAL))
-		count_bad(ptno, serial);
+	if (unlikely((unsigned int)ptno >= MAX_PARTITIONS ||
+		     !blocks_give_at_hand(&partition_table_[(unsigned int)ptno].blocks, block)))
+		give_slowly(ptno, block);
 }
 
 EXPORT void pt_freeblock(int ptno, void *block)

@@ -38,6 +38,7 @@ uint32_t rseq_cpus(void)
 	static _Atomic long known; /* once it was found out it stays; what failed may go well the next time */
 	long n = atomic_load(&known);
 
+	rseq_begin();
 	/* asked each time: what a parent has announced is the parent's */
 	if (__rseq_size == 0 || membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ) < 0)
 		return 0;

@@ -1,44 +1,113 @@
 /*
- * rseq_rows.h: restartable sequences over arrays that change hands
+ * rseq_rows.h: restartable sequences over arrays of free blocks that change hands
  *
  * Model: as client/rseq.h, but an array (a row) belongs to no CPU. Each CPU has a word that says which row
  * it works on, and a sequence of its own changes that. Nobody brings a value: the gate is open to all while
  * its lower half is 0, and the sequences read all the rest after it. So heads may change while it is shut, and who
- * has come through it knows that they are those of now. Entries have 8 bytes, of one kind.
+ * has come through it knows that they are those of now. An entry is the address of a block: it goes from who gives it
+ * to who takes it without any arithmetic, on which each would have to wait for the one before.
  *
- * Bound: 19 instructions (22 on aarch64: client/rseq_rows_aarch64.h), tried once. For signal handlers too; no system call.
+ * Each block has a word that says where it was put last: a *place*, which is the index of an entry. To take a block writes
+ * nothing but the head, so blocks that are taken on one CPU and given on another do not send their words to and
+ * fro. The give tells from the word whether the block is out: it is in a row exactly if the entry of that place is the
+ * block, and below the row's count. So a double give is found, and there is one commit: an entry and a word that
+ * are written before a sequence is aborted mean nothing, for the count does not reach so far.
+ * Orders that other processors need: an entry is written before its word, that before the head.
+ *
+ * Invariant: each entry of a row is a block whose word is its place. What is not a place has another give to decide.
+ * Bound: 18 (take), 50 (give) and 10 instructions, at most 22 on aarch64 (client/rseq_rows_aarch64.h), tried once. For signal
+ * handlers too; no system call.
  * Where there are no sequences rseq_cpus() is 0, nobody makes rows, and all is refused.
- * Not here: who changes rows and who shuts the gate (client/magazines.h).
+ * Not here: who changes rows and who shuts the gate (client/magazines.h); what other words mean (client/blocks.h).
  */
 #ifndef HEAPD_CLIENT_RSEQ_ROWS_H
 #define HEAPD_CLIENT_RSEQ_ROWS_H
 
 #include "client/rseq.h"
 
+/*
+ * 0: words are places. 1: words are not the sequences' business, and an entry is free because its caller says so: where exactly
+ * one of several gives of one block in one instant is to be believed; and on aarch64, whose sequences know no places.
+ */
+#if STRICT_FREES || defined(TEST_STRICT_FREES) || (!defined(__x86_64__) && !defined(TEST_RSEQ))
+#define RSEQ_STRICT 1
+#else
+#define RSEQ_STRICT 0
+#endif
+
+/*
+ * A row has a cache line of the heads for itself: its first 8 bytes are its head. Twice the bytes to it are the index of
+ * the row's first entry.
+ */
+#define RSEQ_ROW_LINE 64u
+#define RSEQ_ROW_ENTRIES (2 * RSEQ_ROW_LINE)
+#define RSEQ_ROW_AT(row) ((row) * RSEQ_ROW_LINE)
+#define RSEQ_ROW(row) ((row) * RSEQ_ROW_ENTRIES)
+#define RSEQ_ROWS_EACH (sizeof(struct wire_heads) / RSEQ_ROW_LINE) /* of a struct wire_heads */
+_Static_assert(RSEQ_ROWS_EACH == 2, "kinds 0 and 8 of it");
+
+#define RSEQ_ROWS_MAX 448 /* (an index of an entry has 16 bits) */
+
 /* All zero: there are no CPUs, and all is refused. */
 struct rseq_rows {
 	_Atomic uint64_t gate;
-	_Atomic(struct wire_heads *) heads; /* rseq_row_head */
-	_Atomic(uint64_t *) entries;        /* [row][RSEQ_ROW_ENTRIES] */
 	_Atomic uint32_t n_cpus;            /* 0: there are none */
-	_Atomic uint32_t n_rows;
 	_Atomic uint32_t max;               /* entries in a row, at most RSEQ_ROW_ENTRIES */
-	uint32_t pad;
-	uint64_t more[10];
+	_Atomic(struct wire_heads *) heads; /* rseq_row_head */
+	_Atomic(uint64_t *) entries;        /* [row][RSEQ_ROW_ENTRIES], and one that is no block: the nowhere */
+	_Atomic uint64_t base;              /* the address of block 0 */
+	_Atomic uint64_t reciprocal;        /* rseq_row_reciprocal */
+	_Atomic uint64_t n;                 /* blocks */
+	_Atomic(_Atomic uint32_t *) word;   /* one a block */
+	/* a cache line ends here */
+	_Atomic uint32_t life;              /* of this opening, in the bits of RSEQ_PLACE_VERSION */
+	_Atomic uint32_t n_rows;
+	uint64_t more[7];
 	struct {
-		_Atomic uint32_t at;        /* RSEQ_ROW(row) */
+		_Atomic uint64_t set[2];
+	} loose[RSEQ_ROWS_MAX / 64];        /* a bit for each row: client/magazines.h */
+	struct {
+		_Atomic uint32_t at;        /* RSEQ_ROW_AT(row) */
 	} __attribute__((__aligned__(128))) current[]; /* [cpu] */
 };
-_Static_assert(offsetof(struct rseq_rows, current) == 128, "what changes seldom");
+_Static_assert(offsetof(struct rseq_rows, loose) == 128 && offsetof(struct rseq_rows, current) == 256,
+	       "what a change writes is apart from what all read");
 
 /*
- * A row has a cache line of the heads for itself: its first 8 bytes are its head. So one number is the place of a row's
- * head in bytes and of its first entry.
+ * A word that is a place has the highest bit. Below it are 15 bits that tell gives to one place from each other: the
+ * version of the row's head before, and the life. So a word that was read long ago is not there any more, unless exactly 2^15
+ * changes of the row came in between. The lower half is the index of the entry.
  */
-#define RSEQ_ROW_ENTRIES 64u
-#define RSEQ_ROW(row) ((row) * RSEQ_ROW_ENTRIES)
-#define RSEQ_ROWS_EACH (sizeof(struct wire_heads) / RSEQ_ROW_ENTRIES) /* of a struct wire_heads */
-_Static_assert(RSEQ_ROWS_EACH == 2, "kinds 0 and 8 of it");
+#define RSEQ_PLACE 0x80000000u
+#define RSEQ_PLACE_VERSION 0x7fff0000u
+#define RSEQ_PLACE_INDEX(word) ((word) & 0xffff)
+
+static inline bool rseq_is_place(uint32_t word)
+{
+	return word & RSEQ_PLACE;
+}
+
+/* Of a block that is given to a row which has that head. */
+static inline uint32_t rseq_place(uint64_t head, uint32_t row, uint32_t life)
+{
+	return ((uint32_t)head + RSEQ_ROW(row) + life) | RSEQ_PLACE;
+}
+
+/*
+ * With r = 2^64 / stride, rounded up: the upper half of offset * r is offset / stride, and the lower half is below r exactly if
+ * nothing remains. For offset = q * stride + rest and stride * r = 2^64 + e with e < stride, the product is
+ * q * 2^64 + q * e + rest * r, where the second is below r as long as stride * stride * n is not above 2^64.
+ */
+static inline uint64_t rseq_row_reciprocal(uint64_t stride)
+{
+	return UINT64_MAX / stride + 1;
+}
+
+/* Whether that is so. */
+static inline bool rseq_row_fits(uint64_t stride, uint32_t n)
+{
+	return stride > 1 && n <= UINT64_MAX / stride / stride;
+}
 
 static inline _Atomic uint64_t *rseq_row_head(struct wire_heads *heads, uint32_t row)
 {
@@ -55,8 +124,8 @@ static inline _Atomic uint64_t *rseq_row_head(struct wire_heads *heads, uint32_t
 
 #if defined(TEST_RSEQ)
 /* A test has sequences of its own, of CPUs of its own. */
-bool rseq_take_row(struct rseq_rows *rows, uint64_t *entry);
-bool rseq_give_row(struct rseq_rows *rows, uint64_t entry);
+bool rseq_take_row(struct rseq_rows *rows, uint64_t *block);
+bool rseq_give_row(struct rseq_rows *rows, uint64_t block);
 bool rseq_change_row(struct rseq_rows *rows, uint32_t *row);
 
 #elif RSEQ_HERE && defined(__aarch64__)
@@ -70,77 +139,121 @@ bool rseq_change_row(struct rseq_rows *rows, uint32_t *row);
  */
 #define RSEQ_ROW_BEGIN \
 	RSEQ_DESCRIPTOR \
-	"movq %%rax, %%fs:8(%[self])\n" \
-	"1: movl %%fs:4(%[self]), %%eax\n" \
+	"movq %%rax, %%fs:8(%[row])\n" \
+	"1: movl %%fs:4(%[row]), %%eax\n" \
 	"cmpl $0, (%[rows])\n" \
 	"jne %l[no]\n" \
 	"cmpl %c[n_cpus](%[rows]), %%eax\n" \
 	"jae %l[no]\n" \
-	"shll $7, %%eax\n"
+	"shll $7, %%eax\n" \
+	"movl %c[current](%[rows], %%rax), %k[row]\n"
 
 #define RSEQ_ROW_END RSEQ_ABORTS_TO("no")
 
 #define RSEQ_ROW_FIELDS(rows) \
-	[self] "r"(__rseq_offset), [rows] "r"(rows), [n_cpus] "i"(offsetof(struct rseq_rows, n_cpus)), \
-	[current] "i"(offsetof(struct rseq_rows, current)), [heads] "i"(offsetof(struct rseq_rows, heads)), \
-	[entries] "i"(offsetof(struct rseq_rows, entries)), [max] "i"(offsetof(struct rseq_rows, max))
+	[rows] "r"(rows), RSEQ_ROW_FIELD(n_cpus), RSEQ_ROW_FIELD(max), RSEQ_ROW_FIELD(heads), RSEQ_ROW_FIELD(entries), \
+	RSEQ_ROW_FIELD(base), RSEQ_ROW_FIELD(reciprocal), RSEQ_ROW_FIELD(n), RSEQ_ROW_FIELD(word), \
+	RSEQ_ROW_FIELD(life), RSEQ_ROW_FIELD(current)
+#define RSEQ_ROW_FIELD(name) [name] "i"(offsetof(struct rseq_rows, name))
 
 _Static_assert(sizeof(((struct rseq_rows *)0)->current[0]) == 1 << 7 && offsetof(struct rseq_rows, gate) == 0,
 	       "the sequences say so");
 
-/* The entry given last to the row that this CPU works on. One try. False: as rseq_take. */
-static inline bool rseq_take_row(struct rseq_rows *rows, uint64_t *entry)
+/* The block given last to the row that this CPU works on. One try. False: as rseq_take. */
+static inline bool rseq_take_row(struct rseq_rows *rows, uint64_t *block)
 {
-	uint64_t head, row, at, found;
+	uint64_t row = (uint64_t)rseq_where_, at, found;
 
 	__asm__ goto volatile(
 		RSEQ_ROW_BEGIN
-		"movl %c[current](%[rows], %%rax), %k[row]\n"
 		"movq %c[heads](%[rows]), %[at]\n"
 		"addq %[row], %[at]\n"
-		"movq (%[at]), %[head]\n"
-		"movzwl %w[head], %%eax\n"
+		"movzwl (%[at]), %%eax\n"
 		"testl %%eax, %%eax\n"
 		"jz %l[no]\n"
-		"addl %k[row], %%eax\n"
+		"leal (%%rax, %[row], 2), %%eax\n"
 		"movq %c[entries](%[rows]), %[row]\n"
 		"movq -8(%[row], %%rax, 8), %%rax\n"
-		"addq $0xffff, %[head]\n"
-		"movq %[head], (%[at])\n"
+		"addq $0xffff, (%[at])\n"
 		RSEQ_ROW_END
-		: [head] "=&r"(head), [row] "=&r"(row), [at] "=&r"(at), "=&a"(found)
+		: [row] "+&r"(row), [at] "=&r"(at), "=&a"(found)
 		: RSEQ_ROW_FIELDS(rows)
 		: "memory", "cc"
 		: no);
-	*entry = found;
+	*block = found;
 	return true;
 no:
 	return false;
 }
 
-/* Into the row that this CPU works on. One try. False: the entry is the caller's still. */
-static inline bool rseq_give_row(struct rseq_rows *rows, uint64_t entry)
+/*
+ * Whether the block is out, with its number in rdx; then that becomes the address of its word. A word that names the very
+ * entry that the block comes to says nothing more: it is not below the count. An entry that has become another block's does
+ * not either, nor one above the count in this row. Other rows' heads are not looked at: to read what another CPU writes all the
+ * time costs both of them.
+ */
+#if RSEQ_STRICT
+#define RSEQ_ROW_CHECK ""
+#define RSEQ_ROW_PLACE ""
+#else
+#define RSEQ_ROW_CHECK \
+	"movq %[block], %%rax\n" \
+	"subq %c[base](%[rows]), %%rax\n" \
+	"mulq %c[reciprocal](%[rows])\n" \
+	"cmpq %c[reciprocal](%[rows]), %%rax\n" \
+	"jae %l[no]\n" \
+	"cmpq %c[n](%[rows]), %%rdx\n" \
+	"jae %l[no]\n" \
+	"movq %c[word](%[rows]), %%rax\n" \
+	"leaq (%%rax, %%rdx, 4), %%rdx\n" \
+	"movl (%%rdx), %%eax\n" \
+	"testl %%eax, %%eax\n" \
+	"jns %l[no]\n" \
+	"cmpw %w[place], %%ax\n" \
+	"je 5f\n" \
+	"movzwl %%ax, %%eax\n" \
+	"movq %c[entries](%[rows]), %[row]\n" \
+	"cmpq %[block], (%[row], %%rax, 8)\n" \
+	"jne 5f\n" \
+	"cmpw %w[place], %%ax\n" \
+	"jb %l[no]\n" \
+	"xorl %k[place], %%eax\n" \
+	"testl $0xff80, %%eax\n" \
+	"jnz %l[no]\n" \
+	"5:\n"
+#define RSEQ_ROW_PLACE "movl %k[place], (%%rdx)\n"
+#endif
+
+/*
+ * Into the row that this CPU works on, if it is a block and out. One try. False: nothing has happened, and nothing is
+ * said about the block. (Strict: the caller knows that it is a block, and out.)
+ */
+static inline bool rseq_give_row(struct rseq_rows *rows, uint64_t block)
 {
-	uint64_t head, row, at;
+	uint64_t row = (uint64_t)rseq_where_, head, at, place;
 
 	__asm__ goto volatile(
 		RSEQ_ROW_BEGIN
-		"movl %c[current](%[rows], %%rax), %k[row]\n"
 		"movq %c[heads](%[rows]), %[at]\n"
 		"addq %[row], %[at]\n"
 		"movq (%[at]), %[head]\n"
 		"movzwl %w[head], %%eax\n"
 		"cmpl %c[max](%[rows]), %%eax\n"
 		"jae %l[no]\n"
-		"addl %k[row], %%eax\n"
+		"leal (%[head], %[row], 2), %k[place]\n"
+		"addl %c[life](%[rows]), %k[place]\n"
+		"orl $0x80000000, %k[place]\n"
+		RSEQ_ROW_CHECK
+		"movzwl %w[place], %%eax\n"
 		"movq %c[entries](%[rows]), %[row]\n"
-		"movq %[entry], (%[row], %%rax, 8)\n"
+		"movq %[block], (%[row], %%rax, 8)\n"
+		RSEQ_ROW_PLACE
 		"addq $0x10001, %[head]\n"
 		"movq %[head], (%[at])\n"
 		RSEQ_ROW_END
-		: [head] "=&r"(head), [row] "=&r"(row), [at] "=&r"(at)
-		: RSEQ_ROW_FIELDS(rows), [entry] "r"(entry)
-		: "rax", "memory", "cc"
+		: [row] "+&r"(row), [head] "=&r"(head), [at] "=&r"(at), [place] "=&r"(place)
+		: RSEQ_ROW_FIELDS(rows), [block] "r"(block)
+		: "rax", "rdx", "memory", "cc"
 		: no);
 	return true;
 no:
@@ -151,18 +264,17 @@ no:
  * changes. */
 static inline bool rseq_change_row(struct rseq_rows *rows, uint32_t *row)
 {
-	uint32_t old;
+	uint64_t old = (uint64_t)rseq_where_;
 
 	__asm__ goto volatile(
 		RSEQ_ROW_BEGIN
-		"movl %c[current](%[rows], %%rax), %[old]\n"
 		"movl %[at], %c[current](%[rows], %%rax)\n"
 		RSEQ_ROW_END
-		: [old] "=&r"(old)
-		: RSEQ_ROW_FIELDS(rows), [at] "r"(RSEQ_ROW(*row))
+		: [row] "+&r"(old)
+		: RSEQ_ROW_FIELDS(rows), [at] "r"(RSEQ_ROW_AT(*row))
 		: "rax", "memory", "cc"
 		: no);
-	*row = old / RSEQ_ROW(1);
+	*row = (uint32_t)old / RSEQ_ROW_LINE;
 	return true;
 no:
 	return false;
@@ -170,15 +282,15 @@ no:
 
 #else
 
-static inline bool rseq_take_row(struct rseq_rows *rows, uint64_t *entry)
+static inline bool rseq_take_row(struct rseq_rows *rows, uint64_t *block)
 {
-	(void)rows, (void)entry;
+	(void)rows, (void)block;
 	return false;
 }
 
-static inline bool rseq_give_row(struct rseq_rows *rows, uint64_t entry)
+static inline bool rseq_give_row(struct rseq_rows *rows, uint64_t block)
 {
-	(void)rows, (void)entry;
+	(void)rows, (void)block;
 	return false;
 }
 

@@ -56,14 +56,14 @@ _Static_assert(RSEQ_TAKEN == 0x10000 - 1 && RSEQ_GIVEN == 0x10000 + 1, "the sequ
 _Static_assert(sizeof(((struct rseq_rows *)0)->current[0]) == 1 << 7 && offsetof(struct rseq_rows, gate) == 0,
 	       "the sequences say so");
 
-static inline bool rseq_take_row(struct rseq_rows *rows, uint64_t *entry)
+static inline bool rseq_take_row(struct rseq_rows *rows, uint64_t *block)
 {
 	uint64_t t, base, at, row, head;
 
 	__asm__ goto volatile(
 		RSEQ_ROW_BEGIN RSEQ_ROW_HEAD
 		"b.eq %l[no]\n"
-		"add %w[t], %w[t], %w[row]\n"
+		"add %w[t], %w[t], %w[row], lsl #1\n"
 		"ldr %[base], [%[base], %[entries]]\n"
 		"add %[base], %[base], %[t], lsl #3\n"
 		"ldur %[row], [%[base], #-8]\n"
@@ -75,13 +75,13 @@ static inline bool rseq_take_row(struct rseq_rows *rows, uint64_t *entry)
 		: RSEQ_ROW_FIELDS(rows)
 		: "memory", "cc"
 		: no);
-	*entry = row;
+	*block = row;
 	return true;
 no:
 	return false;
 }
 
-static inline bool rseq_give_row(struct rseq_rows *rows, uint64_t entry)
+static inline bool rseq_give_row(struct rseq_rows *rows, uint64_t block)
 {
 	uint64_t t, base, at, row, head, max;
 
@@ -90,15 +90,15 @@ static inline bool rseq_give_row(struct rseq_rows *rows, uint64_t entry)
 		"ldr %w[limit], [%[base], %[max]]\n"
 		"cmp %w[t], %w[limit]\n"
 		"b.hs %l[no]\n"
-		"add %w[t], %w[t], %w[row]\n"
+		"add %w[t], %w[t], %w[row], lsl #1\n"
 		"ldr %[base], [%[base], %[entries]]\n"
-		"str %[entry], [%[base], %[t], lsl #3]\n"
+		"str %[block], [%[base], %[t], lsl #3]\n"
 		RSEQ_ADD_GIVEN("%[head]")
 		"stlr %[head], [%[at]]\n"
 		RSEQ_ROW_END
 		: [t] "=&r"(t), [base] "=&r"(base), [at] "=&r"(at), [row] "=&r"(row), [head] "=&r"(head),
 		  [limit] "=&r"(max)
-		: RSEQ_ROW_FIELDS(rows), [entry] "r"(entry)
+		: RSEQ_ROW_FIELDS(rows), [block] "r"(block)
 		: "memory", "cc"
 		: no);
 	return true;
@@ -117,10 +117,10 @@ static inline bool rseq_change_row(struct rseq_rows *rows, uint32_t *row)
 		"str %w[to], " RSEQ_ROW_CURRENT "\n"
 		RSEQ_ROW_END
 		: [t] "=&r"(t), [base] "=&r"(base), [at] "=&r"(at), [old] "=&r"(old)
-		: RSEQ_ROW_FIELDS(rows), [to] "r"(RSEQ_ROW(*row))
+		: RSEQ_ROW_FIELDS(rows), [to] "r"(RSEQ_ROW_AT(*row))
 		: "memory", "cc"
 		: no);
-	*row = old / RSEQ_ROW(1);
+	*row = old / RSEQ_ROW_LINE;
 	return true;
 no:
 	return false;

@@ -33,11 +33,21 @@ static uint8_t *const base = (uint8_t *)0x7000000000; /* nobody looks there */
 
 static char room[sizeof(struct rseq_rows) + CPUS * 128] __attribute__((__aligned__(128)));
 static struct wire_heads row_heads[(ROWS + 1) / 2];
-static uint64_t entries[ROWS * RSEQ_ROW_ENTRIES];
+static uint64_t entries[RSEQ_ROW(ROWS) + 1];
+#define BLOCKS 400
+#define BASE 0x100000
+#define STRIDE 48
+static _Atomic uint32_t words[BLOCKS];
 
 static struct rseq_rows *rows(void)
 {
 	return (struct rseq_rows *)(void *)room;
+}
+
+/* What rows have. */
+static uint64_t row_block(uint64_t number)
+{
+	return BASE + number * STRIDE;
 }
 
 /* What a call is about, and what it says. */
@@ -104,6 +114,14 @@ static void begin(void)
 	memset(room, 0, sizeof(room));
 	memset(row_heads, 0, sizeof(row_heads));
 	memset(entries, 0xff, sizeof(entries));
+	entries[RSEQ_ROW(ROWS)] = 0;
+	for (int i = 0; i < BLOCKS; i++)
+		atomic_store(&words[i], RSEQ_PLACE | RSEQ_ROW(ROWS)); /* all are out */
+	atomic_store(&rows()->base, BASE);
+	atomic_store(&rows()->reciprocal, rseq_row_reciprocal(STRIDE));
+	atomic_store(&rows()->n, BLOCKS);
+	atomic_store(&rows()->word, words);
+	atomic_store(&rows()->life, 0x12340000);
 	atomic_store(&rows()->heads, row_heads);
 	atomic_store(&rows()->entries, entries);
 	atomic_store(&rows()->n_cpus, CPUS);
@@ -111,7 +129,7 @@ static void begin(void)
 	atomic_store(&rows()->max, MAX);
 	atomic_store(&rows()->gate, UINT64_C(9) << 32);
 	for (uint32_t cpu = 0; cpu < CPUS; cpu++)
-		atomic_store(&rows()->current[cpu].at, RSEQ_ROW(cpu));
+		atomic_store(&rows()->current[cpu].at, RSEQ_ROW_AT(cpu));
 }
 
 static int setup(void **state)
@@ -321,6 +339,45 @@ static void test_arrays(void **state)
 	assert_true(done > STEPS / 4);
 }
 
+static bool is_at_hand(const struct stack model[ROWS], uint64_t what)
+{
+	for (uint32_t row = 0; row < ROWS; row++)
+		for (uint32_t i = 0; i < model[row].n; i++)
+			if (model[row].number[i] == what)
+				return true;
+	return false;
+}
+
+/* A block, mostly one that is out; or else something that is refused, where sequences know. */
+static uint64_t any_block(struct rng *r, const struct stack model[ROWS])
+{
+	uint64_t what;
+
+	if (!RSEQ_STRICT && rng_below(r, 8) == 0) {
+		if (rng_below(r, 2))
+			return row_block(rng_below(r, BLOCKS)) + 1 + rng_below(r, STRIDE - 1);
+		return row_block(rng_below(r, 2) ? BLOCKS + rng_next(r) % (1 << 20) : -1 - rng_next(r) % (1 << 10));
+	}
+	do
+		what = row_block(rng_below(r, BLOCKS));
+	while (RSEQ_STRICT && is_at_hand(model, what));
+	return what;
+}
+
+/* It was put into another row, and its entry still stands there: only the long way finds out whether that is old. */
+static bool is_unsure(uint64_t what, uint32_t row)
+{
+	uint32_t index = RSEQ_PLACE_INDEX(atomic_load(&words[(what - BASE) / STRIDE]));
+
+	return !RSEQ_STRICT && index / RSEQ_ROW_ENTRIES != row && entries[index] == what;
+}
+
+static bool is_given(const struct stack model[ROWS], uint64_t what, uint32_t row)
+{
+	return what >= BASE && what < row_block(BLOCKS) && (what - BASE) % STRIDE == 0 && !is_at_hand(model, what) &&
+	       !is_unsure(what, row);
+}
+
 static void test_rows(void **state)
 {
 	static struct stack model[ROWS];
@@ -333,7 +390,7 @@ static void test_rows(void **state)
 	memset(model, 0, sizeof(model));
 	for (int i = 0; i < STEPS; i++) {
 		bool refused = is_refused(&r), give = (i / 50 + (rng_below(&r, 4) == 0)) % 2 == 0, should = !refused;
-		uint64_t entry = rng_next(&r);
+		uint64_t entry = any_block(&r, model);
 		struct stack *s = &model[current[refused ? 0 : now.cpu]];
 		uint32_t loose = CPUS + rng_below(&r, ROWS - CPUS), row;
 
@@ -348,14 +405,15 @@ static void test_rows(void **state)
 			assert_int_equal(now.row, row);
 		} else {
 			now.entry = entry;
-			should = should && (give ? model_give(s, entry, MAX) : model_take(s, &entry));
+			should = should && (give ? is_given(model, entry, current[now.cpu]) && model_give(s, entry, MAX)
+						: model_take(s, &entry));
 			(give ? call_give_row : call_take_row)();
 			assert_int_equal(now.entry, entry);
 		}
 		assert_int_equal(should, now.r);
 		same_rows(model);
 		for (uint32_t cpu = 0; cpu < CPUS; cpu++)
-			assert_int_equal(RSEQ_ROW(current[cpu]), atomic_load(&rows()->current[cpu].at));
+			assert_int_equal(RSEQ_ROW_AT(current[cpu]), atomic_load(&rows()->current[cpu].at));
 		done += should;
 	}
 	assert_true(done > STEPS / 4);
@@ -375,7 +433,7 @@ static void prepare(void)
 		pretend_cpu(cpu);
 		for (uint32_t i = 0; i < filled; i++)
 			must(rseq_push(&arrays, RSEQ_MARK_MIN, OPEN, cpu * 10 + i) &&
-			     rseq_give_row(rows(), cpu * 10 + i));
+			     rseq_give_row(rows(), row_block(cpu * 10 + i)));
 	}
 	marks[NUMBER] = RSEQ_MARK_MIN;
 	pretend_cpu(0);
@@ -383,7 +441,7 @@ static void prepare(void)
 	now.open = OPEN;
 	now.number = NUMBER;
 	now.block = base + 16 * NUMBER;
-	now.entry = NUMBER;
+	now.entry = row_block(NUMBER);
 	now.row = 3;
 	if (shut) {
 		atomic_store(&arrays.gate, OPEN + 1);
@@ -457,21 +515,30 @@ static void test_interrupted_arrays(void **state)
 }
 
 /* What happens to one CPU happens whole, and to one CPU; rows are tried once. */
-static void look_after_row(void (*call)(void))
+static void look_after_row(void (*call)(void), uint32_t moved)
 {
+	bool unsure;
+
 	assert_false(now.r);
 	assert_int_equal(now.row, 3);
-	assert_int_equal(now.entry, NUMBER);
+	assert_int_equal(now.entry, row_block(NUMBER));
 	for (uint32_t cpu = 0; cpu < CPUS; cpu++) {
 		uint64_t head = atomic_load(rseq_row_head(row_heads, cpu));
 
 		if (call == call_change_row)
-			assert_int_equal(RSEQ_ROW(cpu), atomic_load(&rows()->current[cpu].at));
+			assert_int_equal(RSEQ_ROW_AT(cpu), atomic_load(&rows()->current[cpu].at));
 		assert_int_equal(filled, RSEQ_COUNT(head));
 		assert_int_equal(filled, head >> 16);
 		for (uint32_t i = 0; i < filled; i++)
-			assert_int_equal(cpu * 10 + i, entries[RSEQ_ROW(cpu) + i]);
+			assert_int_equal(row_block(cpu * 10 + i), entries[RSEQ_ROW(cpu) + i]);
 	}
+	if (call != call_give_row || RSEQ_STRICT)
+		return;
+	unsure = is_unsure(now.entry, moved);
+	call(); /* what the interrupted one has left behind means nothing: the block is out, once */
+	assert_int_equal(now.r, !shut && filled < MAX && !unsure);
+	call();
+	assert_false(now.r);
 }
 
 static void test_interrupted_rows(void **state)
@@ -490,7 +557,7 @@ static void test_interrupted_rows(void **state)
 				filled = i / 2 * (MAX / 2); /* none, some, full */
 				shut = i % 2;
 				for (; interrupted_at(n, moved, prepare, calls[c]); n++)
-					look_after_row(calls[c]);
+					look_after_row(calls[c], moved);
 				most = n > most ? n : most;
 			}
 			assert_true(most >= (calls[c] == call_change_row ? 7 : 11)); /* it has so many */

@@ -61,11 +61,11 @@ static bool look(const struct rseq_rows *rows, const struct sequence *s, uint32_
 {
 	if (!goes_on(s) || s->cpu >= atomic_load(&rows->n_cpus) || (uint32_t)atomic_load(&rows->gate) || !goes_on(s))
 		return false;
-	*row = atomic_load(&rows->current[s->cpu].at) / RSEQ_ROW_ENTRIES;
+	*row = atomic_load(&rows->current[s->cpu].at) / RSEQ_ROW_LINE;
 	return true;
 }
 
-bool rseq_take_row(struct rseq_rows *rows, uint64_t *entry)
+bool rseq_take_row(struct rseq_rows *rows, uint64_t *block)
 {
 	struct sequence *s = begin();
 	_Atomic uint64_t *at;
@@ -82,16 +82,40 @@ bool rseq_take_row(struct rseq_rows *rows, uint64_t *entry)
 	if (!goes_on(s))
 		return end(s, false);
 	atomic_store(at, head + RSEQ_TAKEN);
-	*entry = found;
+	*block = found;
 	return end(s, true);
 }
 
-bool rseq_give_row(struct rseq_rows *rows, uint64_t entry)
+/* The word of a block, or NULL. */
+static _Atomic uint32_t *word_of(const struct rseq_rows *rows, uint64_t block)
+{
+	uint64_t reciprocal = atomic_load(&rows->reciprocal);
+	unsigned __int128 product = (unsigned __int128)(block - atomic_load(&rows->base)) * reciprocal;
+
+	if ((uint64_t)product >= reciprocal || product >> 64 >= atomic_load(&rows->n))
+		return NULL;
+	return &atomic_load(&rows->word)[product >> 64];
+}
+
+/* Whether the word says that it is not at hand; place is where it would come to. */
+static bool is_out(const struct rseq_rows *rows, uint32_t word, uint32_t place, uint64_t block)
+{
+	uint32_t index = RSEQ_PLACE_INDEX(word), next = RSEQ_PLACE_INDEX(place);
+
+	if (!rseq_is_place(word))
+		return false;
+	if (index == next || atomic_load(&rows->entries)[index] != block)
+		return true;
+	return index > next && index / RSEQ_ROW_ENTRIES == next / RSEQ_ROW_ENTRIES;
+}
+
+bool rseq_give_row(struct rseq_rows *rows, uint64_t block)
 {
 	struct sequence *s = begin();
+	_Atomic uint32_t *word = NULL;
 	_Atomic uint64_t *at;
+	uint32_t row, place;
 	uint64_t head;
-	uint32_t row;
 
 	if (!look(rows, s, &row) || !goes_on(s))
 		return end(s, false);
@@ -99,9 +123,20 @@ bool rseq_give_row(struct rseq_rows *rows, uint64_t entry)
 	head = atomic_load(at);
 	if (!goes_on(s) || RSEQ_COUNT(head) >= atomic_load(&rows->max))
 		return end(s, false);
-	atomic_load(&rows->entries)[RSEQ_ROW(row) + RSEQ_COUNT(head)] = entry;
+	place = rseq_place(head, row, atomic_load(&rows->life));
+	if (!RSEQ_STRICT) {
+		word = word_of(rows, block);
+		if (!word || !goes_on(s) || !is_out(rows, atomic_load(word), place, block) || !goes_on(s))
+			return end(s, false);
+	}
+	atomic_load(&rows->entries)[RSEQ_PLACE_INDEX(place)] = block;
 	if (!goes_on(s))
 		return end(s, false);
+	if (word) {
+		atomic_store(word, place);
+		if (!goes_on(s))
+			return end(s, false);
+	}
 	atomic_store(at, head + RSEQ_GIVEN);
 	return end(s, true);
 }
@@ -113,7 +148,7 @@ bool rseq_change_row(struct rseq_rows *rows, uint32_t *row)
 
 	if (!look(rows, s, &old) || !goes_on(s))
 		return end(s, false);
-	atomic_store(&rows->current[s->cpu].at, RSEQ_ROW(*row));
+	atomic_store(&rows->current[s->cpu].at, RSEQ_ROW_AT(*row));
 	*row = old;
 	return end(s, true);
 }

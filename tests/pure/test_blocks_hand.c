@@ -168,8 +168,8 @@ static void test_random(void **state)
 			if (k % 16)
 				continue;
 			same();
-			for (size_t i = 0; i < MAGAZINES_ROWS / 64; i++)
-				relieved += atomic_load(&w.magazines->some[i]) != 0;
+			for (size_t i = 0; i < ARRAY_SIZE(w.magazines->rows.loose); i++)
+				relieved += atomic_load(&w.magazines->rows.loose[i].set[MAGAZINES_SOME]) != 0;
 		}
 		for (uint32_t i = 0; i < n; i++)
 			if (w.out[i])
@@ -216,7 +216,7 @@ static void test_auditor(void **state)
 	take_one();
 	give_one(0);
 	same();
-	entry = &atomic_load(&w.magazines->rows.entries)[atomic_load(&w.magazines->rows.current[0].at)];
+	entry = &atomic_load(&w.magazines->rows.entries)[2 * atomic_load(&w.magazines->rows.current[0].at)];
 #define SPOILED(lvalue, value) \
 	do { \
 		__typeof__(lvalue + 0) was = (lvalue); \
@@ -225,10 +225,12 @@ static void test_auditor(void **state)
 		(lvalue) = was; \
 		must(blocks_check(&w.blocks) == 0); \
 	} while (0)
-	SPOILED(*entry, *entry + 1);                             /* the number of another one */
-	SPOILED(*entry, *entry + (UINT64_C(64) << BLOCKS_NUMBER_BITS)); /* the place of another one */
+	SPOILED(*entry, *entry + 1);
+	SPOILED(*entry, *entry + 64);            /* another one */
 	SPOILED(*entry, UINT64_MAX);
-	SPOILED(w.link[0], 0);                                   /* nobody claimed it */
+	SPOILED(w.magazines->rows.entries[RSEQ_ROW(w.magazines->rows.n_rows)], *entry); /* nowhere is a place of none */
+	SPOILED(w.link[0], 0);                   /* nobody put it there, … */
+	SPOILED(w.link[0], w.link[0] + 1);       /* … but elsewhere, or (strict) it is out */
 	SPOILED(w.link[BLOCKS_APART], BLOCKS_CLAIMED);
 	SPOILED(w.heads[0].head[0], w.heads[0].head[0] - 1);
 	SPOILED(w.heads[2].head[8], w.heads[2].head[8] + 1);

@@ -453,6 +453,15 @@ static int plain_call(struct plain *p, int who, const struct call *c)
 	}
 }
 
+/* Neither in the stack nor at hand. */
+static bool is_out(uint32_t number)
+{
+	uint32_t word = atomic_load(&world.link[number]);
+	uint64_t block = (uint64_t)(uintptr_t)world.layout.base + number * world.layout.stride;
+
+	return rseq_is_place(word) && !magazines_has(world.magazines, word, block);
+}
+
 static bool same_end(const struct plain *p)
 {
 	uint32_t at = world.layout.stats->vacant.top;
@@ -463,7 +472,7 @@ static bool same_end(const struct plain *p)
 		return true;
 	if (world.at_hand) {
 		for (uint32_t i = 0; i < p->n; i++)
-			if ((atomic_load(&world.link[i]) == atomic_load(&world.blocks.out)) != p->out[i])
+			if (is_out(i) != p->out[i])
 				return false;
 		return true; /* the rest is the auditor's */
 	}
