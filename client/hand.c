@@ -62,6 +62,23 @@ bool hand_was_open(const struct hand *hand, uint64_t open)
 	return hand_is_there(hand) && open >= hand->first_open;
 }
 
+/*
+ * A slot's heads may have been a partition's, and be one's again, of which no version may come back (client/areas.c): so what
+ * is in the places of its rows' heads waits in those that no bucket has.
+ */
+static void exchange_rows(const struct hand *hand, uint32_t n)
+{
+	for (uint32_t cpu = 0; cpu < n; cpu++)
+		for (uint32_t i = 0; i < 2; i++) {
+			_Atomic uint64_t *at = rseq_head(&hand->arrays, cpu, i * WIRE_HEADS_KINDS / 2);
+			_Atomic uint64_t *aside = rseq_head(&hand->arrays, cpu, RSEQ_KINDS + i);
+			uint64_t head = atomic_load_explicit(at, memory_order_relaxed);
+
+			atomic_store_explicit(at, atomic_load_explicit(aside, memory_order_relaxed), memory_order_relaxed);
+			atomic_store_explicit(aside, head, memory_order_relaxed);
+		}
+}
+
 void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, const struct hand_layout *layout)
 {
 	uint32_t n = layout ? layout->n_cpus : 0;
@@ -77,8 +94,9 @@ void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, 
 	atomic_store_explicit(&hand->arrays.slots, n ? layout->slots : NULL, memory_order_relaxed);
 	atomic_store_explicit(&hand->arrays.n_cpus, n, memory_order_relaxed);
 	atomic_store_explicit(&hand->arrays.marks, n ? layout->marks : NULL, memory_order_relaxed);
+	exchange_rows(hand, n);
 	for (uint32_t cpu = 0; cpu < n; cpu++)
-		for (uint32_t kind = 0; kind < WIRE_HEADS_KINDS; kind++)
+		for (uint32_t kind = 0; kind < RSEQ_KINDS; kind++)
 			atomic_store_explicit(rseq_head(&hand->arrays, cpu, kind), RSEQ_ARRAY_EMPTY(0), memory_order_relaxed);
 	share = n ? usable / HAND_SHARE / n / BUCKET_COUNT : 0;
 	for (uint32_t kind = 0; kind < BUCKET_COUNT; kind++) {
@@ -244,6 +262,7 @@ bool hand_end(struct hand *hand)
 	(void)hand_shut(hand);
 	if (hand->lost)
 		return false;
+	exchange_rows(hand, n_cpus(hand));
 	atomic_store_explicit(&hand->arrays.n_cpus, 0, memory_order_relaxed);
 	hand->arrays.n_marks = 0;
 	return true;

@@ -63,7 +63,7 @@ struct hand {
 
 /* What hand_begin needs besides. All the caller's, valid until hand_end. */
 struct hand_layout {
-	struct wire_heads *heads; /* n_cpus of them */
+	struct wire_heads *heads; /* n_cpus of them; hand_end leaves those of a partition's rows as hand_begin found them */
 	uint32_t *slots;          /* rseq_slots_size(n_cpus) bytes */
 	uint8_t *marks;           /* hand_marks_size() bytes, zeroed */
 	uint32_t n_cpus;

@@ -47,9 +47,9 @@ static inline __attribute__((always_inline)) bool heap_fast_find(const RT_HEAP *
 	return true;
 }
 
-/* A block in *blockp. RSEQ_HELD: *blockp is its number, and it is not marked yet: heap_keep() it. */
+/* A block in *blockp. RSEQ_HELD: *held is its number, and it is not marked yet: heap_keep() it. */
 static inline __attribute__((always_inline)) enum rseq_result heap_fast_alloc(const RT_HEAP *d, size_t size, void **blockp,
-									      struct heap **h)
+									      struct heap **h, uint64_t *held)
 {
 	uint64_t open;
 
@@ -57,7 +57,7 @@ static inline __attribute__((always_inline)) enum rseq_result heap_fast_alloc(co
 		return RSEQ_NOT;
 	if (unlikely(!heap_fast_find(d, h, &open)))
 		return RSEQ_NOT;
-	return rseq_alloc(&(*h)->hand.arrays, open, HAND_MARK(bucket_for(size)), blockp);
+	return rseq_alloc(&(*h)->hand.arrays, open, HAND_MARK(bucket_for(size)), blockp, held);
 }
 
 /* RSEQ_HELD: not marked any more: heap_put() it. */

@@ -122,10 +122,10 @@ RSEQ_INLINE bool rseq_pop(struct rseq_arrays *a, uint64_t mark, uint64_t open, u
 RSEQ_INLINE bool rseq_push(struct rseq_arrays *a, uint64_t mark, uint64_t open, uint64_t number);
 
 /*
- * The block of a number as rseq_pop has it, marked. RSEQ_NOT: as rseq_pop, or the heap does not live. RSEQ_HELD: *block is its
- * number. RSEQ_FULL: never. open: at least RSEQ_OPEN_MIN.
+ * The block of a number as rseq_pop has it, marked. RSEQ_NOT: as rseq_pop, or the heap does not live. RSEQ_HELD: *number is
+ * its number. RSEQ_FULL: never. open: at least RSEQ_OPEN_MIN.
  */
-RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, uint64_t mark, void **block);
+RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, uint64_t mark, void **block, uint64_t *number);
 
 /*
  * The block at `block` is claimed and goes into this CPU's array of its kind. RSEQ_NOT: it is no block that somebody
@@ -152,9 +152,9 @@ RSEQ_INLINE bool rseq_push(struct rseq_arrays *a, uint64_t mark, uint64_t open, 
 	return false;
 }
 
-RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, uint64_t mark, void **block)
+RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, uint64_t mark, void **block, uint64_t *number)
 {
-	(void)a, (void)open, (void)mark, (void)block;
+	(void)a, (void)open, (void)mark, (void)block, (void)number;
 	return RSEQ_NOT;
 }
 

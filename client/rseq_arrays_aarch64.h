@@ -126,7 +126,8 @@ no:
 	return false;
 }
 
-RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, uint64_t mark, void **block)
+/* A block in hand comes out where one that is allocated does, but without the memory's address. */
+RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, uint64_t mark, void **block, uint64_t *number)
 {
 	uint64_t t, at, head, n, m;
 
@@ -149,19 +150,20 @@ RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, ui
 		RSEQ_ABORT(
 			"tbnz %[head], #2, 5f\n"
 			"b %l[no]\n"
-			"5: str %[m], [%[block]]\n"
-			"b %l[held]\n")
+			"5: mov %[at], xzr\n"
+			"b 2b\n")
 		: [t] "=&r"(t), [at] "=&r"(at), [head] "=&r"(head), [n] "=&r"(n), [m] "=&r"(m)
 		: RSEQ_ARRAYS_FIELDS(a), RSEQ_LIVES_FIELDS, RSEQ_FIELD(marks), RSEQ_FIELD(base), [open] "r"(open),
-		  [kind] "r"(mark - RSEQ_MARK_MIN), [mark] "r"(mark), [block] "r"(block)
+		  [kind] "r"(mark - RSEQ_MARK_MIN), [mark] "r"(mark)
 		: "memory", "cc"
-		: no, held);
+		: no);
+	*number = m;
+	if (unlikely(!at))
+		return RSEQ_HELD;
 	*block = (void *)(uintptr_t)(at + (m << 4));
 	return RSEQ_DONE;
 no:
 	return RSEQ_NOT;
-held:
-	return RSEQ_HELD;
 }
 
 /* The claim of the mark at `byte`, which was found to be `mark`; what there is at first; and whether it was done. */

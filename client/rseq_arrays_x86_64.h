@@ -6,7 +6,8 @@
  * rseq_free stores twice before it ends: the mark, and the head. After an abort flags and registers are what they were
  * when it was interrupted, and tell whether the first store was done. Its instruction is a shift that moves the mark's bit
  * RSEQ_MARK_OUT out of the byte: it leaves zero and carry both set, which nothing before it in the sequence does: a
- * comparison or subtraction never sets both, an AND no carry, a rotation of 0 none, and sums of addresses are not 0.
+ * comparison or subtraction never sets both, an AND no carry, a rotation of 0 none, and sums of addresses are not 0. (Before its
+ * first instruction flags are the compiler's; then rax still has the descriptor's address.)
  * With STRICT_FREES it is an exchange, and a register that was 0 since before the sequence no longer is.
  *
  * Only client/rseq_arrays.h includes this.
@@ -108,7 +109,8 @@ no:
 	return false;
 }
 
-RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, uint64_t mark, void **block)
+/* A block in hand comes out where one that is allocated does, but without the memory's address. */
+RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, uint64_t mark, void **block, uint64_t *number)
 {
 	uint64_t at, n;
 
@@ -130,19 +132,19 @@ RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, ui
 		RSEQ_ABORT(
 			"shrq $32, %[open]\n"
 			"jnz %l[no]\n"
-			"movq %[n], (%[block])\n"
-			"jmp %l[held]\n")
+			"xorl %k[at], %k[at]\n"
+			"jmp 2b\n")
 		: [at] "=&r"(at), [n] "=&r"(n), [open] "+&r"(open)
-		: RSEQ_ARRAYS_FIELDS(a), RSEQ_BEHIND, RSEQ_LIVES_FIELDS, RSEQ_FIELD(marks), RSEQ_FIELD(base),
-		  [mark] "q"(mark), [block] "r"(block)
+		: RSEQ_ARRAYS_FIELDS(a), RSEQ_BEHIND, RSEQ_LIVES_FIELDS, RSEQ_FIELD(marks), RSEQ_FIELD(base), [mark] "q"(mark)
 		: "rax", "memory", "cc"
-		: no, held);
+		: no);
+	*number = n;
+	if (unlikely(!at))
+		return RSEQ_HELD;
 	*block = (void *)(uintptr_t)(at + (n << 4));
 	return RSEQ_DONE;
 no:
 	return RSEQ_NOT;
-held:
-	return RSEQ_HELD;
 }
 
 /* The claim; what there is at first; and the abort that tells whether it was done. */
@@ -160,7 +162,10 @@ held:
 #define RSEQ_CLAIM "shrb $7, (%[open], %[number])\n"
 #define RSEQ_IF_CLAIMED(label) \
 	"jnc %l[no]\n" \
-	"jz %l[" label "]\n"
+	"jnz %l[no]\n" \
+	"leaq 3b(%%rip), %[n]\n" \
+	"cmpq %[n], %%rax\n" \
+	"jne %l[" label "]\n"
 #endif
 _Static_assert(RSEQ_MARK_OUT == 1 << 6, "the sequences shift");
 

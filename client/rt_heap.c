@@ -18,7 +18,7 @@
 #define noinline __attribute__((noinline))
 
 /* A parameter that only the long way needs is out of the short one's registers. */
-#if defined(__x86_64__)
+#if defined(__x86_64__) && defined(__SSE2__)
 #define KEEP_ASIDE(x) __asm__("" : "+x"(x))
 #else
 #define KEEP_ASIDE(x) ((void)0)
@@ -328,10 +328,10 @@ static noinline int alloc_long(RT_HEAP *heap, size_t size, RTIME timeout, void *
 	return alloc(heap, size, NULL, timeout, blockp);
 }
 
-static noinline int alloc_held(RT_HEAP *heap, size_t size, RTIME timeout, void **blockp, struct heap *h)
+static noinline int alloc_held(RT_HEAP *heap, size_t size, RTIME timeout, void **blockp, struct heap *h, uint64_t held)
 {
 	uint8_t *base = __atomic_load_n(&h->hand.arrays.base, __ATOMIC_RELAXED); /* the heap's, if it still is that heap */
-	uint64_t offset = (uint64_t)(uintptr_t)*blockp << HAND_UNIT_SHIFT;
+	uint64_t offset = held << HAND_UNIT_SHIFT;
 
 	if (!heap_keep(h, heap->serial_ >> HAND_SERIAL_BITS, size, offset))
 		return alloc(heap, size, NULL, timeout, blockp);
@@ -342,15 +342,16 @@ static noinline int alloc_held(RT_HEAP *heap, size_t size, RTIME timeout, void *
 EXPORT int rt_heap_alloc(RT_HEAP *heap, size_t size, RTIME timeout, void **blockp)
 {
 	enum rseq_result done;
+	uint64_t held;
 	struct heap *h;
 
 	if (unlikely(!blockp))
 		return -EINVAL;
 	KEEP_ASIDE(timeout);
-	done = heap_fast_alloc(heap, size, blockp, &h);
+	done = heap_fast_alloc(heap, size, blockp, &h, &held);
 	if (likely(done == RSEQ_DONE))
 		return 0;
-	return done == RSEQ_HELD ? alloc_held(heap, size, timeout, blockp, h) : alloc_long(heap, size, timeout, blockp);
+	return done == RSEQ_HELD ? alloc_held(heap, size, timeout, blockp, h, held) : alloc_long(heap, size, timeout, blockp);
 }
 
 EXPORT int rt_heap_alloc_until(RT_HEAP *heap, size_t size, const struct timespec *abs_monotonic, void **blockp)

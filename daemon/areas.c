@@ -187,7 +187,8 @@ static void add_heads(const struct areas *a, off_t at, size_t n, bool rings, uin
 		return;
 	for (size_t cpu = 0; cpu < n; cpu++)
 		for (size_t kind = 0; kind < WIRE_HEADS_KINDS; kind++)
-			at_hand[kind] += rings ? WIRE_RING_COUNT(heads[cpu][kind]) : WIRE_HEAD_COUNT(heads[cpu][kind]);
+			at_hand[kind] += rings ? min_u64(WIRE_RING_COUNT(heads[cpu][kind]), UINT16_MAX)
+					       : WIRE_HEAD_COUNT(heads[cpu][kind]);
 }
 
 void areas_read_heads(const struct areas *a, uint32_t slot, uint32_t n_cpus, bool rings, uint64_t at_hand[WIRE_HEADS_KINDS])

@@ -68,7 +68,7 @@ void areas_read(const struct areas *a, uint32_t slot, struct wire_stats *stats);
 
 /*
  * How many blocks of each kind so many CPUs (of those that have heads) say that they have at hand in a
- * slot; less than 2^32 each. rings: of a heap, whose heads are others than a partition's. What cannot be read is none. A
+ * slot; at most 65535 each. rings: of a heap, whose heads are others than a partition's. What cannot be read is none. A
  * system call for each 32 CPUs.
  */
 void areas_read_heads(const struct areas *a, uint32_t slot, uint32_t n_cpus, bool rings, uint64_t at_hand[WIRE_HEADS_KINDS]);

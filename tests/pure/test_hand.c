@@ -365,6 +365,32 @@ static void test_gate(void **state)
 	assert_false(hand_is_open(&m.hand)); /* it has no arrays */
 }
 
+/* The slot was a partition's: its versions are there again when the heap has gone. */
+static void test_heads_of_rows(void **state)
+{
+	struct hand_layout layout;
+
+	(void)state;
+	set_up(600);
+	layout = (struct hand_layout){ .heads = m.heads, .slots = m.slots, .marks = m.marks, .n_cpus = CPUS };
+	assert_true(hand_end(&m.hand));
+	for (uint32_t i = 0; i < CPUS; i++) {
+		atomic_store(&m.heads[i].head[0], UINT64_C(0x123450000) + i);
+		atomic_store(&m.heads[i].head[8], UINT64_C(0x567890000) + i);
+	}
+	hand_begin(&m.hand, &m.bucket, m.usable, &layout);
+	assert_int_equal(0, hand_bytes(&m.hand));
+	hand_settle(&m.hand);
+	hand_refill(&m.hand, 16);
+	hand_refill(&m.hand, 4096);
+	assert_true(hand_bytes(&m.hand) > 0);
+	assert_true(hand_end(&m.hand));
+	for (uint32_t i = 0; i < CPUS; i++) {
+		assert_int_equal(UINT64_C(0x123450000) + i, atomic_load(&m.heads[i].head[0]));
+		assert_int_equal(UINT64_C(0x567890000) + i, atomic_load(&m.heads[i].head[8]));
+	}
+}
+
 /* Serials count up, are of one `open`, and when these are used up it is another one. */
 static void test_serials(void **state)
 {
@@ -443,6 +469,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gate),
+		cmocka_unit_test(test_heads_of_rows),
 		cmocka_unit_test(test_serials),
 		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_sizes),
