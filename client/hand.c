@@ -23,7 +23,7 @@ static uint32_t max_of(const struct hand *hand, uint32_t kind)
 	return atomic_load_explicit(&hand->arrays.max[kind], memory_order_relaxed);
 }
 
-/* How many go at once: so that an array that was full or empty is half full afterwards. */
+/* How many go back at once: so that an array that was full is half full afterwards, or more. */
 static uint32_t batch_of(const struct hand *hand, uint32_t kind)
 {
 	return (uint32_t)min_u64((max_of(hand, kind) + 1) / 2, HAND_BATCH);
@@ -173,22 +173,27 @@ bool hand_claim(struct hand *hand, uint64_t offset)
 
 /* ---- batches ---- */
 
+/* Blocks whose marks share a cache line should be one CPU's: so a batch ends where a line does, if it need not be long for that. */
 void hand_refill(struct hand *hand, uint64_t size)
 {
-	uint64_t offset, open = atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed);
+	uint64_t offset, offset_after = 0, open = atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed), most;
 	uint32_t kind;
 
 	if (!open || size - 1 >= HW_PAGE_SIZE)
 		return;
 	kind = bucket_for(size);
-	for (uint32_t n = max_of(hand, kind) ? batch_of(hand, kind) : 0; n > 0; n--) {
+	most = min_u64((max_of(hand, kind) + 1) / 2, HAND_REFILL);
+	for (uint32_t n = 0; n < most; n++) {
+		if (n >= HAND_BATCH && !(offset_after % HAND_LINE))
+			return;
 		if (bucket_alloc(hand->bucket, bytes_of(kind), &offset) != 0)
 			return;
 		POINT(HAND_REFILLS);
-		if (rseq_push(&hand->arrays, HAND_MARK(kind), open, offset >> HAND_UNIT_SHIFT))
-			continue;
-		(void)bucket_free(hand->bucket, offset, NULL);
-		return;
+		if (!rseq_push(&hand->arrays, HAND_MARK(kind), open, offset >> HAND_UNIT_SHIFT)) {
+			(void)bucket_free(hand->bucket, offset, NULL);
+			return;
+		}
+		offset_after = offset + bytes_of(kind);
 	}
 }
 

@@ -23,7 +23,7 @@
  * shut.
  * hand_check() proves them.
  *
- * Bounds: take and give by sequences: constant. hand_refill and hand_spill: HAND_BATCH blocks. hand_shut: one
+ * Bounds: take and give by sequences: constant. hand_refill: HAND_REFILL blocks; hand_spill: HAND_BATCH. hand_shut: one
  * barrier, and bucket_free() for each block at hand: HAND_ALL at most, and an eighth of the heap.
  * Not here: the lock (client/heap.h), the sequences (client/rseq_arrays.h), who waits.
  */
@@ -39,6 +39,8 @@
 #define HAND_HEAP_MIN (32ull * 1024)    /* bytes a CPU that a heap must have to have any: slots are 4 KiB a CPU */
 #define HAND_ALL 2304u                  /* blocks that all CPUs and sizes of a heap may have together: what hand_shut moves */
 #define HAND_BATCH 8u                  /* blocks, between an array and the bucket allocator */
+#define HAND_REFILL 32u                /* at most, from there */
+#define HAND_LINE 1024u                /* bytes of which the marks have a cache line */
 #define HAND_CALM 64u                   /* blocks through the lock, none of them in vain, before the gate opens again */
 
 /* The mark of a block: its bucket's, or that of a kind that never has an array, for a block of whole pages. */

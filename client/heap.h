@@ -16,7 +16,7 @@
  * a valid lock and then sees that the descriptor's serial has changed. A heap lives while it has descriptors.
  *
  * Hot paths: client/heap_fast.h; then heap_alloc_try, and heap_free_unlock when nobody waits: one lock pair, the
- * allocator's constant bound and a batch of HAND_BATCH blocks, no system call. With waiters, a free adds a bounded
+ * allocator's constant bound and a batch of HAND_REFILL blocks, no system call. With waiters, a free adds a bounded
  * attempt for each waiting thread. When the allocator has nothing and blocks are at hand, one system call for these.
  * Not here: descriptors (client/registry.h), the interface's rules for sizes and names (client/rt_heap.c).
  */
