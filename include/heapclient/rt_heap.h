@@ -44,7 +44,8 @@ typedef uint64_t RTIME;
 
 /*
  * A descriptor. Declare it, pass its address to rt_heap_create or rt_heap_bind, copy it freely; copies
- * are the same descriptor. It holds no pointer: a stale or garbage one is an error code, never a crash.
+ * are the same descriptor. It holds no pointer: a stale or garbage one is an error code, never a crash. As long
+ * as a call uses a variable, no other thread may store another descriptor in it.
  */
 typedef struct rt_heap {
 	uint32_t magic_;
