@@ -177,14 +177,15 @@ bool hand_claim(struct hand *hand, uint64_t offset)
 void hand_refill(struct hand *hand, uint64_t size)
 {
 	uint64_t offset, offset_after = 0, open = atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed), most;
-	uint32_t kind;
+	uint32_t kind, least;
 
 	if (!open || size - 1 >= HW_PAGE_SIZE)
 		return;
 	kind = bucket_for(size);
 	most = min_u64((max_of(hand, kind) + 1) / 2, HAND_REFILL);
+	least = bytes_of(kind) * HAND_BATCH > HAND_LINE ? HAND_BATCH : HAND_REFILL_MIN; /* a line may be less than a batch */
 	for (uint32_t n = 0; n < most; n++) {
-		if (n >= HAND_BATCH && !(offset_after % HAND_LINE))
+		if (n >= least && !(offset_after % HAND_LINE))
 			return;
 		if (bucket_alloc(hand->bucket, bytes_of(kind), &offset) != 0)
 			return;

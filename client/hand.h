@@ -39,7 +39,8 @@
 #define HAND_HEAP_MIN (32ull * 1024)    /* bytes a CPU that a heap must have to have any: slots are 4 KiB a CPU */
 #define HAND_ALL 2304u                  /* blocks that all CPUs and sizes of a heap may have together: what hand_shut moves */
 #define HAND_BATCH 8u                  /* blocks, between an array and the bucket allocator */
-#define HAND_REFILL 32u                /* at most, from there */
+#define HAND_REFILL 20u                /* at most, from there; at least HAND_REFILL_MIN, if there are */
+#define HAND_REFILL_MIN 4u
 #define HAND_LINE 1024u                /* bytes of which the marks have a cache line */
 #define HAND_CALM 64u                   /* blocks through the lock, none of them in vain, before the gate opens again */
 

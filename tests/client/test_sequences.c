@@ -298,7 +298,7 @@ static void step_free(struct rng *r, bool refused)
 	offset = 16 * number + (rng_below(r, 8) ? 0 : rng_below(r, 16));
 	if (rng_below(r, 16) == 0)
 		offset = rng_next(r);
-	now.block = base + offset;
+	now.block = (void *)((uintptr_t)base + offset);
 	if (!refused && offset < 16 * NUMBERS && offset % 16 == 0 && blocks.mark[offset / 16]) {
 		struct ring *ring = &blocks.ring[now.cpu][blocks.mark[offset / 16] - RSEQ_MARK_MIN];
 
