@@ -171,6 +171,8 @@ static int pop(const struct blocks *b, const struct view *v, void **block)
 			return BLOCKS_EMPTY;
 		BLOCKS_STEP();
 		next = atomic_load_explicit(&v->link[top - 1], memory_order_relaxed);
+		if (unlikely(next > v->n)) /* changed meanwhile; or given twice in one instant, and believed: what is below is lost, no more */
+			next = 0;
 	} while (!head_exchange(v->head, &old, head_next(old, next, old.vacant.n_free - 1)));
 	note_high(v, old.vacant.n_free - 1);
 	BLOCKS_STEP();
