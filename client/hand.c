@@ -7,6 +7,7 @@
 #include "client/hand.h"
 
 #include "client/point.h"
+#include "client/rseq_rows.h"
 
 static uint64_t bytes_of(uint32_t kind)
 {
@@ -68,9 +69,11 @@ bool hand_was_open(const struct hand *hand, uint64_t open)
  */
 static void exchange_rows(const struct hand *hand, uint32_t n)
 {
+	struct wire_heads *heads = atomic_load_explicit(&hand->arrays.heads, memory_order_relaxed);
+
 	for (uint32_t cpu = 0; cpu < n; cpu++)
-		for (uint32_t i = 0; i < 2; i++) {
-			_Atomic uint64_t *at = rseq_head(&hand->arrays, cpu, i * WIRE_HEADS_KINDS / 2);
+		for (uint32_t i = 0; i < RSEQ_ROWS_EACH; i++) {
+			_Atomic uint64_t *at = rseq_row_head(heads, cpu * (uint32_t)RSEQ_ROWS_EACH + i);
 			_Atomic uint64_t *aside = rseq_head(&hand->arrays, cpu, RSEQ_KINDS + i);
 			uint64_t head = atomic_load_explicit(at, memory_order_relaxed);
 

@@ -12,15 +12,9 @@
 #ifndef HEAPD_CLIENT_RACY_H
 #define HEAPD_CLIENT_RACY_H
 
-#if defined(__has_feature)
-#define RACY_HAS_TSAN __has_feature(thread_sanitizer)
-#elif defined(__SANITIZE_THREAD__)
-#define RACY_HAS_TSAN 1
-#else
-#define RACY_HAS_TSAN 0
-#endif
+#include "common/base.h"
 
-#if RACY_HAS_TSAN
+#if HAS_TSAN
 /* of its run-time library (dynamic annotations) */
 void AnnotateIgnoreReadsBegin(const char *file, int line);
 void AnnotateIgnoreReadsEnd(const char *file, int line);

@@ -40,14 +40,6 @@ uint32_t rseq_cpus(void);
  */
 int rseq_barrier(void);
 
-#if defined(__has_feature)
-#define RSEQ_HAS_TSAN __has_feature(thread_sanitizer)
-#elif defined(__SANITIZE_THREAD__)
-#define RSEQ_HAS_TSAN 1
-#else
-#define RSEQ_HAS_TSAN 0
-#endif
-
 /* Before the first sequence of the process, as often as one likes. */
 static inline void rseq_begin(void);
 
@@ -59,7 +51,7 @@ static inline void rseq_begin(void)
 {
 }
 
-#elif WITH_RSEQ && !RSEQ_HAS_TSAN
+#elif WITH_RSEQ && !HAS_TSAN
 #define RSEQ_HERE 1
 #include <sys/rseq.h>
 

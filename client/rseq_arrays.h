@@ -133,6 +133,11 @@ RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, ui
  */
 RSEQ_INLINE enum rseq_result rseq_free(struct rseq_arrays *a, uint64_t open, const void *block);
 
+/* What the instructions of any processor are told. */
+#define RSEQ_FIELD(name) [name] "i"(offsetof(struct rseq_arrays, name))
+#define RSEQ_LIVES_FIELDS RSEQ_FIELD(control), [live] "i"(STATE_LIVE)
+_Static_assert(offsetof(struct wire_control, state) == 0, "the sequences say so");
+
 #if defined(__x86_64__)
 #include "client/rseq_arrays_x86_64.h"
 #elif defined(__aarch64__)

@@ -24,8 +24,6 @@
 #ifndef HEAPD_CLIENT_RSEQ_ARRAYS_AARCH64_H
 #define HEAPD_CLIENT_RSEQ_ARRAYS_AARCH64_H
 
-#define RSEQ_FIELD(name) [name] "i"(offsetof(struct rseq_arrays, name))
-
 /* t is 0 after it, and comes from the gate. */
 #define RSEQ_ARRAYS_BEGIN \
 	RSEQ_DESCRIPTOR("%[self]") \
@@ -41,8 +39,6 @@
 	"ldr %w[at], [%[at]]\n" \
 	"cmp %w[at], %[live]\n" \
 	"b.ne %l[no]\n"
-#define RSEQ_LIVES_FIELDS RSEQ_FIELD(control), [live] "i"(STATE_LIVE)
-_Static_assert(offsetof(struct wire_control, state) == 0, "the sequences say so");
 
 /*
  * The array of this CPU and kind: its head at `head`, what was taken in n and what was given in m; `at` is its number. Heads and

@@ -15,8 +15,6 @@
 #ifndef HEAPD_CLIENT_RSEQ_ARRAYS_X86_64_H
 #define HEAPD_CLIENT_RSEQ_ARRAYS_X86_64_H
 
-#define RSEQ_FIELD(name) [name] "i"(offsetof(struct rseq_arrays, name))
-
 /* at: where the thread's area lies from the thread pointer. */
 #define RSEQ_ARRAYS_BEGIN \
 	"movq %[where], %[at]\n" \
@@ -33,8 +31,6 @@
 	"movq %c[control](%[a]), %%rax\n" \
 	"cmpl %[live], (%%rax)\n" \
 	"jne %l[no]\n"
-#define RSEQ_LIVES_FIELDS RSEQ_FIELD(control), [live] "i"(STATE_LIVE)
-_Static_assert(offsetof(struct wire_control, state) == 0, "the sequences say so");
 
 /*
  * The array of this CPU and mark: its head at rax; `at` is its number, counted from the one that mark 0 would have. Heads and arrays are

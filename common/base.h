@@ -102,4 +102,13 @@ static inline uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
+/* Built with the thread sanitizer. */
+#if defined(__has_feature)
+#define HAS_TSAN __has_feature(thread_sanitizer)
+#elif defined(__SANITIZE_THREAD__)
+#define HAS_TSAN 1
+#else
+#define HAS_TSAN 0
+#endif
+
 #endif

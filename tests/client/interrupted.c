@@ -17,17 +17,12 @@ bool can_pretend(void)
 	return __rseq_size == 0;
 }
 
-void pretend_moved(uint32_t from, uint32_t cpu)
+void pretend_cpu(uint32_t cpu)
 {
 	struct rseq *self = rseq_self();
 
-	*(volatile uint32_t *)&self->cpu_id_start = from;
+	*(volatile uint32_t *)&self->cpu_id_start = cpu;
 	*(volatile uint32_t *)&self->cpu_id = cpu;
-}
-
-void pretend_cpu(uint32_t cpu)
-{
-	pretend_moved(cpu, cpu);
 }
 
 static uint64_t descriptor_at(void)
@@ -148,11 +143,6 @@ bool can_pretend(void)
 void pretend_cpu(uint32_t cpu)
 {
 	(void)cpu;
-}
-
-void pretend_moved(uint32_t from, uint32_t cpu)
-{
-	(void)from, (void)cpu;
 }
 
 bool interrupted_at(uint32_t n, uint32_t moved, void (*prepare)(void), void (*call)(void))

@@ -18,9 +18,6 @@ bool can_pretend(void);
 /* From now on the calling thread is on that CPU, as far as sequences know. */
 void pretend_cpu(uint32_t cpu);
 
-/* The same, but what asks where a sequence is to begin finds `from`: it was moved since. */
-void pretend_moved(uint32_t from, uint32_t cpu);
-
 /*
  * Calls it, once for aarch64 to find the sequence and once more; `prepare` before each. The second time (on x86-64 the
  * only one) the first sequence that runs to its instruction n is interrupted before it: then the CPU is `moved`,
