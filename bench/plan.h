@@ -37,6 +37,7 @@ struct outcome {
 	uint64_t pairs;
 	uint64_t faults;    /* minor and major ones of the process while it measured */
 	uint64_t preempted; /* involuntary context switches */
+	uint64_t cpus;      /* on how many the threads were */
 };
 
 /* The works. Each prints the members of its own into the JSON object, ", "key": value" each. */

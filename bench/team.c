@@ -13,14 +13,19 @@ struct team {
 	uint64_t began;
 };
 
+static cpu_set_t may; /* of the process, at its start */
+
+void team_begin(void)
+{
+	plan_must(sched_getaffinity(0, sizeof(may), &may) < 0 ? -errno : 0, "the CPUs that may be used");
+}
+
 /* The i-th CPU of those that this process may use; without so many, the last. */
 static void pin_to(unsigned int index)
 {
-	cpu_set_t may, one;
+	cpu_set_t one;
 	unsigned int seen = 0;
 
-	if (sched_getaffinity(0, sizeof(may), &may) < 0)
-		return;
 	CPU_ZERO(&one);
 	for (int cpu = 0; cpu < CPU_SETSIZE && seen <= index; cpu++) {
 		if (!CPU_ISSET(cpu, &may))
@@ -54,8 +59,20 @@ static void *player_main(void *arg)
 	p->meter.deadline = team->began + p->plan->ms * NSEC_PER_MSEC;
 	p->loop(p);
 	p->meter.ended = now_ns();
+	p->cpu = sched_getcpu();
 	store_leave();
 	return NULL;
+}
+
+/* How many different ones. */
+static uint64_t cpus_of(const struct player *play, unsigned int n)
+{
+	cpu_set_t seen;
+
+	CPU_ZERO(&seen);
+	for (unsigned int i = 0; i < n; i++)
+		CPU_SET((size_t)play[i].cpu, &seen);
+	return (uint64_t)CPU_COUNT(&seen);
 }
 
 static void usage(struct outcome *out, int sign)
@@ -95,6 +112,7 @@ void team_run(const struct plan *plan, struct player *play, struct outcome *out)
 	}
 	usage(out, 1);
 	out->ns = ns / n;
+	out->cpus = cpus_of(play, n);
 	(void)pthread_barrier_destroy(&team.ready);
 	(void)pthread_barrier_destroy(&team.start);
 }

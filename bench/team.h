@@ -34,7 +34,14 @@ struct player {
 	/* team.c's */
 	struct team *team;
 	pthread_t thread;
+	int cpu;                            /* where its loop ended */
 };
+
+/*
+ * Notes the CPUs that the process may use. Before the store is made: some, as DPDK, keep the thread that makes them
+ * on one CPU, and all threads that it starts after that.
+ */
+void team_begin(void);
 
 /* Runs the loops and sums up. play[]: plan->threads entries; index, work, prepare, loop are set. */
 void team_run(const struct plan *plan, struct player *play, struct outcome *out);

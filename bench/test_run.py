@@ -4,6 +4,7 @@
 Nothing here is about speed. Started inside a private heapd (heapctl run).
 """
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -72,6 +73,13 @@ class Run(unittest.TestCase):
 
     def test_a_store_that_cannot_says_so(self):
         self.assertEqual(run(BUILD / 'bench-pt', 'replace', 'size=16', 'size_max=32', 'live=10').returncode, 77)
+
+    def test_each_thread_has_its_cpu(self):
+        mine = min(2, len(os.sched_getaffinity(0)))
+        for store in ('rt_heap', 'pt', 'glibc', 'treiber', 'jemalloc', 'mimalloc', 'tcmalloc', 'boost', 'dpdk', 'ck'):
+            for work in ('pair', 'queue') if (BUILD / f'bench-{store}').exists() else ():
+                done = run(BUILD / f'bench-{store}', work, 'threads=2', 'ms=1')
+                self.assertEqual(json.loads(done.stdout)['cpus'], mine, (store, work, done.stderr))
 
     def test_as_many_pairs_as_asked(self):
         for n in (1, 999, 1000, 1001, 5500):

@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 
 #include "bench/store.h"
+#include "bench/team.h"
 
 enum { EXIT_USAGE = 2, EXIT_SKIP = 77 };
 
@@ -127,6 +128,7 @@ int main(int argc, char **argv)
 	}
 	if (plan.size_max && plan.size_max < plan.size)
 		usage();
+	team_begin();
 	r = store_begin(&plan);
 	if (r == -EOPNOTSUPP)
 		return EXIT_SKIP;
@@ -136,8 +138,8 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_SIZE(values); i++)
 		printf(", \"%s\": %llu", values[i].name, (unsigned long long)*value_of(&plan, i));
 	plan_must(work(&plan, &out), plan.work);
-	printf(", \"ns\": %.3f, \"done\": %llu, \"faults\": %llu, \"preempted\": %llu}\n", out.ns,
+	printf(", \"ns\": %.3f, \"done\": %llu, \"faults\": %llu, \"preempted\": %llu, \"cpus\": %llu}\n", out.ns,
 	       (unsigned long long)out.pairs, (unsigned long long)out.faults,
-	       (unsigned long long)out.preempted);
+	       (unsigned long long)out.preempted, (unsigned long long)out.cpus);
 	return 0;
 }
