@@ -327,11 +327,11 @@ static bool answers(const struct frame *f, uint16_t op, uint32_t id)
  * A daemon that died may have answered before. The socket tells once that something we sent was not
  * read, and behind that gives what there is.
  */
-static int recv_reply(int call_fd, struct frame *f)
+static int recv_reply(int call_fd, struct frame *f, int flags)
 {
-	int r = recv_patiently(call_fd, f, 0);
+	int r = recv_patiently(call_fd, f, flags);
 
-	return r == -ECONNRESET ? recv_patiently(call_fd, f, 0) : r;
+	return r == -ECONNRESET ? recv_patiently(call_fd, f, flags) : r;
 }
 
 int link_call(int call_fd, struct frame *f)
@@ -343,7 +343,7 @@ int link_call(int call_fd, struct frame *f)
 	if (r < 0)
 		return r;
 	POINT(CALL_SENT);
-	r = recv_reply(call_fd, f);
+	r = recv_reply(call_fd, f, codec_brings_fds(op) ? 0 : CHANNEL_NO_FDS);
 	if (r < 0 && r != -EMFILE)
 		return r;
 	if (!answers(f, op, id) || (r == 0 && codec_check_answer(f, CODEC_CALL, NULL) < 0)) {

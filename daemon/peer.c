@@ -233,7 +233,8 @@ const struct session_port peer_port = {.emit = emit, .unread = unread, .deliver 
 
 /*
  * channel_recv, but never of a message that brings descriptors: -EBADMSG, and it stays where it is.
- * What the kernel has no memory to give us now lies there in the next turn.
+ * To a socket that is not wary none can come, so none are asked for. What the kernel has no memory
+ * to give us now lies there in the next turn.
  */
 static int receive(int fd, bool *wary, struct frame *in)
 {
@@ -241,7 +242,7 @@ static int receive(int fd, bool *wary, struct frame *in)
 
 	if (r)
 		return r > 0 ? -EBADMSG : channel_is_short(r) ? -EAGAIN : r;
-	r = channel_recv(fd, in, MSG_DONTWAIT);
+	r = channel_recv(fd, in, *wary ? MSG_DONTWAIT : MSG_DONTWAIT | CHANNEL_NO_FDS);
 	if (unlikely(*wary) && !r)
 		*wary = passing_still_wary(fd);
 	return channel_is_short(r) ? -EAGAIN : r;

@@ -117,46 +117,72 @@ static int collect_fds(struct frame *f, struct msghdr *msg)
 	return came;
 }
 
+/* What one call of the kernel brought. */
+struct arrival {
+	ssize_t n; /* bytes; below 0: errno */
+	int flags; /* MSG_TRUNC, MSG_CTRUNC */
+	int fds;   /* how many came */
+};
+
 /* Is what came one whole frame? 0, -EPROTO, -EMFILE. */
-static int check_whole(const struct frame *f, size_t received, int msg_flags, int came)
+static int check_whole(const struct frame *f, const struct arrival *a)
 {
-	if (received < sizeof(f->header) || (msg_flags & MSG_TRUNC))
+	size_t received = (size_t)a->n;
+
+	if (received < sizeof(f->header) || (a->flags & MSG_TRUNC))
 		return -EPROTO;
 	if (f->header.length != received - sizeof(f->header))
 		return -EPROTO;
 	/* Fewer fds than announced although there was room for them: it is our own table that is
 	 * full. */
-	if ((msg_flags & MSG_CTRUNC) && f->header.n_fds <= WIRE_FDS_MAX && came < f->header.n_fds)
+	if ((a->flags & MSG_CTRUNC) && f->header.n_fds <= WIRE_FDS_MAX && a->fds < f->header.n_fds)
 		return -EMFILE;
-	if ((msg_flags & MSG_CTRUNC) || f->header.n_fds != came)
+	if ((a->flags & MSG_CTRUNC) || f->header.n_fds != a->fds)
 		return -EPROTO;
 	return 0;
+}
+
+static struct arrival recv_with_fds(int fd, struct frame *f, int flags)
+{
+	struct iovec iov = frame_iovec(f, WIRE_FRAME_MAX);
+	union control control;
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = CONTROL_SIZE,
+	};
+	struct arrival a = {.n = recvmsg(fd, &msg, flags | MSG_CMSG_CLOEXEC)};
+
+	a.flags = msg.msg_flags;
+	a.fds = a.n < 0 ? 0 : collect_fds(f, &msg);
+	return a;
+}
+
+/* With MSG_TRUNC a recv tells how long the message was. */
+static struct arrival recv_bare(int fd, struct frame *f, int flags)
+{
+	struct arrival a = {.n = recv(fd, f, WIRE_FRAME_MAX, flags | MSG_TRUNC)};
+
+	a.flags = a.n > (ssize_t)WIRE_FRAME_MAX ? MSG_TRUNC : 0;
+	return a;
 }
 
 int channel_recv(int fd, struct frame *f, int flags)
 {
 	bool interruptible = (flags & CHANNEL_INTERRUPTIBLE) != 0;
-	struct iovec iov = frame_iovec(f, WIRE_FRAME_MAX);
-	union control control;
-	struct msghdr msg;
-	ssize_t n;
+	bool bare = (flags & CHANNEL_NO_FDS) != 0;
+	struct arrival a;
 	int r;
 
 	f->n_fds = 0;
-	flags = (flags & ~CHANNEL_INTERRUPTIBLE) | MSG_CMSG_CLOEXEC;
+	flags &= ~(CHANNEL_INTERRUPTIBLE | CHANNEL_NO_FDS);
 	do {
-		msg = (struct msghdr){
-			.msg_iov = &iov,
-			.msg_iovlen = 1,
-			.msg_control = control.bytes,
-			.msg_controllen = CONTROL_SIZE,
-		};
-		n = recvmsg(fd, &msg, flags);
-	} while (n < 0 && errno == EINTR && !interruptible);
-	if (n < 0)
+		a = bare ? recv_bare(fd, f, flags) : recv_with_fds(fd, f, flags);
+	} while (a.n < 0 && errno == EINTR && !interruptible);
+	if (a.n < 0)
 		return -errno;
-	r = collect_fds(f, &msg);
-	r = n == 0 ? -ECONNRESET : check_whole(f, (size_t)n, msg.msg_flags, r);
+	r = a.n == 0 ? -ECONNRESET : check_whole(f, &a);
 	if (r < 0)
 		frame_close_fds(f);
 	return r;

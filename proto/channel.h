@@ -51,8 +51,12 @@ static inline bool channel_is_short(int r)
  * above); -EMFILE (this process is out of descriptors: the frame's fds are lost and closed, its
  * header and body are good, so that what came with them can be undone); -EINTR only if flags has
  * CHANNEL_INTERRUPTIBLE; other -errno. On failure the frame holds no fds. Bytes of the body beyond
- * header.length are not written. flags: 0, MSG_DONTWAIT, CHANNEL_INTERRUPTIBLE. */
+ * header.length are not written. flags: MSG_DONTWAIT and what is below, or 0. */
 #define CHANNEL_INTERRUPTIBLE 0x10000000 /* no MSG_* of the kernel has this value; it stays here */
+/* No fds are expected: to ask the kernel for none is cheaper. Those that come are dropped by it, in
+ * this thread, which may block: only for a socket that lets none through, or a peer that is
+ * trusted. A frame that announces some is -EPROTO. */
+#define CHANNEL_NO_FDS 0x01000000 /* the same */
 int channel_recv(int fd, struct frame *f, int flags);
 
 #endif

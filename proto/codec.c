@@ -332,6 +332,13 @@ int codec_check_answer(const struct frame *f, enum codec_socket socket, const ch
 	return verdict(why_not_answer(f, socket), why);
 }
 
+bool codec_brings_fds(uint16_t op)
+{
+	const struct message *m = find_call(op);
+
+	return m && (m->is_bound || m->answer_fds);
+}
+
 const char *op_text(uint16_t op)
 {
 	const struct message *m;

@@ -28,6 +28,9 @@ int codec_check_request(const struct frame *f, enum codec_socket socket, const c
  * an empty one or with one that is good in itself. fds come with STATUS_OK only. */
 int codec_check_answer(const struct frame *f, enum codec_socket socket, const char **why);
 
+/* Whether the reply to that request may bring fds. */
+bool codec_brings_fds(uint16_t op);
+
 /* A heap's name: STATUS_OK, STATUS_INVALID (empty, '/', blank, not printable ASCII),
  * STATUS_NAME_TOO_LONG. */
 int name_check(const char *name);

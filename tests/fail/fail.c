@@ -50,6 +50,7 @@ WRAP(int, setsockopt, (int fd, int level, int name, const void *to, unsigned n),
 WRAP(int, connect, (int fd, const void *to, unsigned n), (fd, to, n), -1)
 WRAP(ssize_t, send, (int fd, const void *from, size_t n, int flags), (fd, from, n, flags), -1)
 WRAP(ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags), (fd, m, flags), -1)
+WRAP(ssize_t, recv, (int fd, void *to, size_t n, int flags), (fd, to, n, flags), -1)
 WRAP(ssize_t, recvmsg, (int fd, struct msghdr *m, int flags), (fd, m, flags), -1)
 WRAP(int, poll, (struct pollfd *fds, nfds_t n, int ms), (fds, n, ms), -1)
 WRAP(int, eventfd, (unsigned n, int flags), (n, flags), -1)

@@ -62,6 +62,8 @@
 	X(send, EINTR) \
 	X(sendmsg, ENOBUFS) \
 	X(sendmsg, ETOOMANYREFS) \
+	X(recv, ENOMEM) \
+	X(recv, EINTR) \
 	X(recvmsg, ENOMEM) \
 	X(recvmsg, EINTR) \
 	X(poll, ENOMEM) \

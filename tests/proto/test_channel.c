@@ -111,23 +111,28 @@ static void test_init_zeroes_the_body(void **state)
 	assert_int_equal(0xff, f.body.bytes[72]); /* no more than that: frames are big */
 }
 
-static void test_every_length(void **state)
+static void every_length(const struct pair *p, int flags)
 {
-	struct pair *p = *state;
 	struct frame out, in;
 
 	for (size_t length = 0; length <= WIRE_BODY_MAX; length += length < 200 ? 1 : 97) {
 		fill(&out, length);
 		memset(&in, 0, sizeof(in));
 		assert_int_equal(0, channel_send(p->a, &out, 0));
-		assert_int_equal(0, channel_recv(p->b, &in, 0));
+		assert_int_equal(0, channel_recv(p->b, &in, flags));
 		assert_memory_equal(&out.header, &in.header, sizeof(in.header));
 		assert_memory_equal(out.body.bytes, in.body.bytes, length);
 	}
 	fill(&out, WIRE_BODY_MAX);
 	assert_int_equal(0, channel_send(p->a, &out, 0));
-	assert_int_equal(0, channel_recv(p->b, &in, 0));
+	assert_int_equal(0, channel_recv(p->b, &in, flags));
 	assert_memory_equal(out.body.bytes, in.body.bytes, WIRE_BODY_MAX);
+}
+
+static void test_every_length(void **state)
+{
+	every_length(*state, 0);
+	every_length(*state, CHANNEL_NO_FDS);
 }
 
 static void test_fds_arrive_once(void **state)
@@ -177,35 +182,40 @@ static void test_taken_fd_stays(void **state)
 	assert_int_equal(0, close(fd));
 }
 
-static void test_bad_frames(void **state)
+static void bad_frames(const struct pair *p, int flags)
 {
-	struct pair *p = *state;
 	struct frame f, in;
 	uint8_t huge[WIRE_FRAME_MAX + 1] = {0};
 
 	fill(&f, 32);
 	send_raw(p->a, &f, sizeof(f.header) - 1, NULL, 0);
-	assert_int_equal(-EPROTO, channel_recv(p->b, &in, 0)); /* less than a header */
+	assert_int_equal(-EPROTO, channel_recv(p->b, &in, flags)); /* less than a header */
 	send_raw(p->a, &f, sizeof(f.header) + 31, NULL, 0);
-	assert_int_equal(-EPROTO, channel_recv(p->b, &in, 0)); /* less than announced */
+	assert_int_equal(-EPROTO, channel_recv(p->b, &in, flags)); /* less than announced */
 	send_raw(p->a, &f, sizeof(f.header) + 33, NULL, 0);
-	assert_int_equal(-EPROTO, channel_recv(p->b, &in, 0)); /* more than announced */
+	assert_int_equal(-EPROTO, channel_recv(p->b, &in, flags)); /* more than announced */
 	f.header.length = UINT32_MAX - 15;
 	send_raw(p->a, &f, sizeof(f.header), NULL, 0);
-	assert_int_equal(-EPROTO, channel_recv(p->b, &in, 0)); /* a length that overflows */
+	assert_int_equal(-EPROTO, channel_recv(p->b, &in, flags)); /* a length that overflows */
 	fill(&f, WIRE_BODY_MAX);
 	memcpy(huge, &f, WIRE_FRAME_MAX);
 	send_raw(p->a, huge, sizeof(huge), NULL, 0);
-	assert_int_equal(-EPROTO, channel_recv(p->b, &in, 0)); /* truncated */
+	assert_int_equal(-EPROTO, channel_recv(p->b, &in, flags)); /* truncated */
 	fill(&f, 1);
 	f.header.n_fds = 1;
 	send_raw(p->a, &f, sizeof(f.header) + 1, NULL, 0);
-	assert_int_equal(-EPROTO, channel_recv(p->b, &in, 0)); /* an fd announced that did not come */
+	assert_int_equal(-EPROTO, channel_recv(p->b, &in, flags)); /* an fd announced that did not come */
 	assert_int_equal(0, in.n_fds);
 
 	fill(&f, 4); /* and after all that the channel still works */
 	assert_int_equal(0, channel_send(p->a, &f, 0));
-	assert_int_equal(0, channel_recv(p->b, &in, 0));
+	assert_int_equal(0, channel_recv(p->b, &in, flags));
+}
+
+static void test_bad_frames(void **state)
+{
+	bad_frames(*state, 0);
+	bad_frames(*state, CHANNEL_NO_FDS);
 }
 
 static void test_fds_nobody_announced(void **state)
@@ -233,6 +243,24 @@ static void test_fds_nobody_announced(void **state)
 	send_raw(p->a, &f, 0, fds, 2);
 	assert_int_equal(-ECONNRESET, channel_recv(p->b, &in, 0));
 	assert_int_equal(0, in.n_fds);
+	/* teardown counts what is open */
+}
+
+/* Who expects none gets none, and keeps none open; one that was announced is missed. */
+static void test_no_fds(void **state)
+{
+	struct pair *p = *state;
+	struct frame f, in;
+	const int fds[2] = {p->a, p->a};
+
+	for (uint16_t announced = 0; announced <= 2; announced++) {
+		fill(&f, 8);
+		f.header.n_fds = announced;
+		send_raw(p->a, &f, sizeof(f.header) + 8, fds, 2);
+		assert_int_equal(announced ? -EPROTO : 0, channel_recv(p->b, &in, CHANNEL_NO_FDS));
+		assert_int_equal(0, in.n_fds);
+		assert_memory_equal(f.body.bytes, in.body.bytes, 8);
+	}
 	/* teardown counts what is open */
 }
 
@@ -287,6 +315,7 @@ static void test_end_of_file(void **state)
 	assert_int_equal(0, channel_recv(p->b, &f, 0)); /* what was sent before the end still comes */
 	assert_int_equal(-ECONNRESET, channel_recv(p->b, &f, 0));
 	assert_int_equal(-ECONNRESET, channel_recv(p->b, &f, MSG_DONTWAIT));
+	assert_int_equal(-ECONNRESET, channel_recv(p->b, &f, CHANNEL_NO_FDS));
 }
 
 /* The process has the default action for SIGPIPE: being alive afterwards is the test. */
@@ -309,6 +338,7 @@ static void test_would_block(void **state)
 	int sent = 0, r;
 
 	assert_int_equal(-EAGAIN, channel_recv(p->b, &in, MSG_DONTWAIT));
+	assert_int_equal(-EAGAIN, channel_recv(p->b, &in, MSG_DONTWAIT | CHANNEL_NO_FDS));
 	fill(&f, 2000);
 	while ((r = channel_send(p->a, &f, MSG_DONTWAIT)) == 0)
 		sent++;
@@ -330,7 +360,7 @@ struct interrupter {
 	struct frame frame;
 };
 
-/* Signals until the receiver was surely interrupted in recvmsg, then sends. */
+/* Signals until the receiver was surely interrupted, then sends. */
 static void *interrupt_and_send(void *arg)
 {
 	struct interrupter *in = arg;
@@ -345,28 +375,33 @@ static void *interrupt_and_send(void *arg)
 	return NULL;
 }
 
-static void test_interrupted(void **state)
+static void interrupted(const struct pair *p, int flags)
 {
-	struct pair *p = *state;
 	struct interrupter other = {.target = pthread_self(), .fd = p->a};
 	const struct sigaction sa = {.sa_handler = on_signal}; /* no SA_RESTART */
 	struct frame f;
 	pthread_t thread;
-	int interrupted = 0, r;
+	int n = 0, r;
 
 	assert_int_equal(0, sigaction(SIGUSR1, &sa, NULL));
 	fill(&other.frame, 4);
 
 	assert_int_equal(0, pthread_create(&thread, NULL, interrupt_and_send, &other));
-	assert_int_equal(0, channel_recv(p->b, &f, 0)); /* restarts */
+	assert_int_equal(0, channel_recv(p->b, &f, flags)); /* restarts */
 	assert_int_equal(0, pthread_join(thread, NULL));
 
 	assert_int_equal(0, pthread_create(&thread, NULL, interrupt_and_send, &other));
-	while ((r = channel_recv(p->b, &f, CHANNEL_INTERRUPTIBLE)) == -EINTR)
-		interrupted++;
+	while ((r = channel_recv(p->b, &f, flags | CHANNEL_INTERRUPTIBLE)) == -EINTR)
+		n++;
 	assert_int_equal(0, r);
 	assert_int_equal(0, pthread_join(thread, NULL));
-	assert_true(interrupted > 0);
+	assert_true(n > 0);
+}
+
+static void test_interrupted(void **state)
+{
+	interrupted(*state, 0);
+	interrupted(*state, CHANNEL_NO_FDS);
 }
 
 int main(void)
@@ -378,6 +413,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_taken_fd_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_frames, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fds_nobody_announced, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_fds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_out_of_fds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_end_of_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_send_to_nobody, setup, teardown),

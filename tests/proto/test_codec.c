@@ -139,6 +139,23 @@ static void test_fds(void **state)
 	}
 }
 
+/* What the good replies bring, and nothing else; events and unknown ops are no requests. */
+static void test_who_brings_fds(void **state)
+{
+	struct frame f;
+
+	(void)state;
+	for (uint32_t op = 0; op <= UINT16_MAX; op++)
+		if (!is_known((uint16_t)(op | WIRE_REPLY)) || op & WIRE_REPLY)
+			assert_false(codec_brings_fds((uint16_t)op));
+	for (size_t i = 0; i < n_good_ops; i++) {
+		if (good_socket(good_ops[i]) != CODEC_CALL || good_is_request(good_ops[i]))
+			continue;
+		good_frame(&f, good_ops[i]);
+		assert_int_equal(f.n_fds > 0, codec_brings_fds(good_ops[i] & (uint16_t)~WIRE_REPLY));
+	}
+}
+
 static void test_ids(void **state)
 {
 	struct frame f;
@@ -717,6 +734,7 @@ int main(void)
 		cmocka_unit_test(test_wrong_socket_or_direction),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_fds),
+		cmocka_unit_test(test_who_brings_fds),
 		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_request_status),
 		cmocka_unit_test(test_answers_without_body),
