@@ -68,8 +68,8 @@ int pt_destroy(int ptno);
  *
  * Real-time, async-signal-safe: never waits, no page fault, no lock; a bounded number of
  * instructions, but for a few that are repeated when another thread took or freed a block in between. No system
- * call, with one exception: when only other CPUs still have blocks at hand, one membarrier(2) makes them
- * common. It interrupts the CPUs that run this process, and waits for none of its threads.
+ * call, with one exception: when the last free blocks are at hand of other CPUs, or a preempted thread keeps this CPU
+ * from them, one membarrier(2) makes them common. It interrupts the CPUs that run this process, and waits for none of its threads.
  *
  * NULL: all blocks are out, and errno is left alone; or with errno EBADID (ptno is no partition), EPERM (inherited
  * through fork).

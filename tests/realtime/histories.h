@@ -23,7 +23,7 @@
 	X(HEAP_OFFSET, "rt_heap_offset") \
 	X(HEAP_POINTER, "rt_heap_pointer") \
 	X(PT_GET, "pt_getblock") \
-	X(PT_EMPTY, "pt_getblock, of an empty partition, for each CPU") \
+	X(PT_EMPTY, "pt_getblock, that looks at all CPUs") \
 	X(PT_FREE, "pt_freeblock") \
 	X(REGION_ALLOC, "shared_multi_heap_alloc") \
 	X(REGION_ALIGNED, "shared_multi_heap_aligned_alloc") \

@@ -86,8 +86,6 @@ static const struct trial trials[] = {
 /* usually: it counts for what is usual, too. */
 static void note(enum way way, enum call call, const char *history, uint64_t n, bool usually)
 {
-	if (call == CALL_PT_EMPTY) /* it looks at what each CPU has at hand */
-		n = div_round_up(n, (uint64_t)sysconf(_SC_NPROCESSORS_CONF));
 	found[way][call].n += usually;
 	found[way][call].times[min_u64(n, COUNTS - 1)] += usually;
 	if (n <= found[way][call].worst)
@@ -114,7 +112,7 @@ static void expect_bounds(enum way way)
 	bool kept = true;
 
 	for (int c = 0; c < CALL_COUNT; c++) {
-		uint64_t bound = page_bound(call_names[c]);
+		uint64_t bound = page_call_bound((enum call)c);
 
 		if (found[way][c].worst <= bound)
 			continue;

@@ -33,16 +33,21 @@ static void at_every_instruction(const void *arg)
 	CPU_SET(sched_getcpu(), &one); /* beside the actor: quicker, and nobody hogs */
 	scene_pin(&sc, sched_getcpu());
 	assert_int_equal(0, sched_setaffinity(0, sizeof(one), &one));
-	bound = page_bound(call_names[c->call]);
+	bound = page_call_bound(c->call);
 	held = page_bound(c->held ? c->held : HELD);
 	scene_begin_calls(&sc);
 	assert_int_equal(MARK_BEGIN, stepper_run(&sc.low));
 	assert_int_equal(MARK_END, stepper_run(&sc.low)); /* the first one has more to do */
 	assert_int_equal(MARK_BEGIN, stepper_run(&sc.low));
-	length = scene_count_low(&sc);
-	stride = length / (c->low ? PLACES_SLOW : c->before ? PLACES_LONG : PLACES) + 1;
+	length = scene_count_low(&sc); /* and its sequences are known from now on */
+	if (c->interrupted) {
+		sc.low.sequences = SEQUENCES_ABORT;
+		assert_int_equal(MARK_BEGIN, stepper_run(&sc.low));
+		length = scene_count_low(&sc);
+	}
+	stride = length / (c->lock_free ? PLACES : c->low ? PLACES_SLOW : c->before ? PLACES_LONG : PLACES) + 1;
 	for (uint64_t place = 0; scene_place_low(&sc, place); place += stride, sc.places++) {
-		if (sc.places % COUNTED == 0)
+		if (c->lock_free || sc.places % COUNTED == 0)
 			scene_count_high(&sc);
 		else
 			scene_run_high(&sc);
@@ -51,28 +56,41 @@ static void at_every_instruction(const void *arg)
 	assert_int_equal(MARK_END, stepper_run(&sc.high)); /* at the last place the low one was through */
 	scene_end_calls(&sc);
 	print_message("%" PRIu64 " places in %" PRIu64 " instructions, the lock was held at %" PRIu64
-		      ", for %" PRIu64 " more at most; %" PRIu64 " of the urgent one at most\n",
-		      sc.places, length, sc.blocked, sc.most_held, sc.most_counted);
+		      ", for %" PRIu64 " more at most; %" PRIu64 " of the urgent one at most, %" PRIu64 " barriers\n",
+		      sc.places, length, sc.blocked, sc.most_held, sc.most_counted, sc.gathered);
 	assert_true(sc.places >= 10);
 	assert_true((sc.barriers > 0) == (c->barrier && own_rseq_area()));
+	assert_true((sc.gathered > 0) == c->gathers);
+	assert_true((sc.low.aborted > 0) == c->interrupted);
+	assert_true(length >= c->least);
+	assert_true(!c->lock_free || !sc.blocked);
 	assert_true(sc.most_held <= held);
 	assert_true(sc.most_counted <= bound + (sc.blocked ? page_bound(LOOKS) : 0));
 }
 
 int main(void)
 {
-	static struct story_case cases[20];
+	static const struct {
+		const struct couple *couple;
+		const size_t *n;
+	} all[] = { { couples, &n_couples }, { slow_couples, &n_slow_couples }, { partition_couples, &n_partition_couples } };
+	static struct story_case cases[50];
 	static struct CMUnitTest tests[ARRAY_SIZE(cases)];
 	static char names[ARRAY_SIZE(cases)][96];
 	size_t n = 0;
 
-	for (; n < n_couples + n_slow_couples && n < ARRAY_SIZE(cases); n++) {
-		const struct couple *c = n < n_couples ? &couples[n] : &slow_couples[n - n_couples];
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		for (size_t k = 0; k < *all[i].n; k++) {
+			const struct couple *c = &all[i].couple[k];
 
-		(void)snprintf(names[n], sizeof(names[n]), "at_every_instruction: %s", c->text);
-		cases[n] = (struct story_case){ at_every_instruction, c };
-		tests[n] = (struct CMUnitTest)STORY_CASE(names[n], &cases[n]);
-		tests[n].teardown_func = scene_end;
-	}
+			if (c->at_hand && !own_rseq_area())
+				continue;
+			if (n == ARRAY_SIZE(cases))
+				abort(); /* no other is left out */
+			(void)snprintf(names[n], sizeof(names[n]), "at_every_instruction: %s", c->text);
+			cases[n] = (struct story_case){ at_every_instruction, c };
+			tests[n] = (struct CMUnitTest)STORY_CASE(names[n], &cases[n]);
+			tests[n++].teardown_func = scene_end;
+		}
 	return _cmocka_run_group_tests("preempt", tests, n, NULL, NULL);
 }

@@ -54,3 +54,12 @@ uint64_t page_bound(const char *name)
 	assert_true(rows == 1 && bound > 0);
 	return bound;
 }
+
+uint64_t page_call_bound(enum call call)
+{
+	uint64_t bound = page_bound(call_names[call]);
+
+	if (call == CALL_PT_EMPTY)
+		bound += page_bound("looking at one CPU, besides") * (uint64_t)sysconf(_SC_NPROCESSORS_CONF);
+	return bound;
+}

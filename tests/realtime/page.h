@@ -16,4 +16,7 @@ extern const char *const call_names[CALL_COUNT];
  * Fails the test if the page ($REALTIME_PAGE) has not exactly one such row. */
 uint64_t page_bound(const char *name);
 
+/* That of a call on this machine: what looks at all CPUs may take longer on one that has many. */
+uint64_t page_call_bound(enum call call);
+
 #endif

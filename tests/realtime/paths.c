@@ -70,12 +70,11 @@ static bool heap_give_twice(void *block, uint64_t random)
 
 /* ---- partitions: emptied now and then; the links of so many blocks are 49 pages ---- */
 
-#define PT_BLOCKS 50000
 #define PT_SIZE 64
 
 static int partition(void)
 {
-	return pt_create(PT_SIZE, PT_BLOCKS) == 0 ? 0 : -EIO;
+	return pt_create(PT_SIZE, PATH_PT_BLOCKS) == 0 ? 0 : -EIO;
 }
 
 static void *pt_get(uint64_t random, size_t *size)

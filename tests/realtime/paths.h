@@ -12,7 +12,8 @@
 
 #include "tests/story/steps.h"
 
-#define PATH_LIVE 100000 /* the most blocks that a path has out */
+#define PATH_LIVE 100000      /* the most blocks that a path has out */
+#define PATH_PT_BLOCKS 50000 /* of the partition */
 
 struct path {
 	const char *name;

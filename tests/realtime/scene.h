@@ -4,7 +4,8 @@
  * Model: an actor with three lanes: the low and the high thread make calls of one couple (take and give
  * of one path) between marks, watched by a stepper each; the third is for a hog. The test places the low
  * one at an instruction of its call, where it stays as if preempted for ever, and has the high one make
- * its call. If that meets the lock, the low one goes on until it has given it, by counted steps.
+ * its call. If that meets the lock, the low one goes on until it has given it, by counted steps. Where there is
+ * no lock (partitions) it stays where it is.
  *
  * Invariant: between two rounds both are between two calls. A thread that waits for the library waits for
  * a lock that inherits priority, or the test fails.
@@ -24,7 +25,7 @@
 #define HOG 2
 
 /* On the board: what the threads of the actor tell each other. */
-enum { STOP, DONE, GO, HOGGING, STARVED, INSIDE, MET, WAITED, MOST_WAITS, FAULTS, WRONG };
+enum { STOP, READY, DONE, GO, HOGGING, STARVED, INSIDE, MET, WAITED, MOST_WAITS, FAULTS, WRONG };
 
 static inline bool is_set(int what)
 {
@@ -50,11 +51,21 @@ struct couple {
 	bool (*low)(void);   /* what the low one calls instead; whether it went right. NULL: the same */
 	const char *held;    /* the row that bounds how long the lock is held. NULL: HELD */
 	bool barrier;        /* meanwhile there may be a membarrier, and with sequences there is */
+	/* of partitions */
+	bool at_hand;        /* it is about what CPUs have at hand: without sequences there is nothing of it */
+	bool lock_free;      /* the high one never waits: all its calls are counted */
+	bool gathers;        /* it may have to make one membarrier in a call, and with sequences it does at some place */
+	bool refused;        /* it may get nothing */
+	bool interrupted;    /* each of the low one's sequences is aborted before its last instruction */
+	bool two_cpus;       /* it needs another CPU */
+	uint64_t least;      /* instructions of the low one's call: a shorter way is another one */
 };
 extern const struct couple couples[];
 extern const size_t n_couples;
 extern const struct couple slow_couples[]; /* slow_couples.c */
 extern const size_t n_slow_couples;
+extern const struct couple partition_couples[]; /* slow_partitions.c */
+extern const size_t n_partition_couples;
 
 /* Heap 0 is a new one: its first call finds nothing at hand. 0 or -errno. */
 int renew_heap(void);
@@ -65,7 +76,7 @@ struct scene {
 	const struct couple *couple;
 	struct actor *actor;
 	struct stepper low, high;
-	uint64_t places, blocked, barriers, most_held, most_counted;
+	uint64_t places, blocked, barriers, gathered, most_held, most_counted;
 };
 
 /* Starts heapd and the actor with the object. Skips where a sanitizer has locks of its own. */
