@@ -60,7 +60,7 @@ static uint32_t count_claimed(const struct blocks *b)
 static int check_at_hand(const struct blocks *b, const struct magazines *m)
 {
 	struct wire_heads *heads = atomic_load(&m->rows.heads);
-	const uint64_t *entries = atomic_load(&m->rows.entries);
+	const uint64_t *entries = m->rows.entries;
 
 	if (RSEQ_STRICT && count_claimed(b) != magazines_sum(m))
 		return -EUCLEAN;
@@ -87,7 +87,7 @@ int blocks_check(const struct blocks *b)
 	r = check_stack(&stats->vacant, link, n);
 	if (r < 0)
 		return r;
-	if (m && MAGAZINES_SERIAL(atomic_load(&m->rows.gate)) != (uint32_t)atomic_load(&b->serial))
+	if (m && !magazines_are_of(m, atomic_load(&b->serial)))
 		m = NULL;
 	r = m ? check_at_hand(b, m) : 0;
 	if (r < 0)

@@ -113,7 +113,7 @@ static inline struct magazines *magazines_of(const struct blocks *b, uint64_t se
 {
 	struct magazines *m = atomic_load(&b->at_hand);
 
-	return m && MAGAZINES_SERIAL(atomic_load(&m->rows.gate)) == (uint32_t)serial ? m : NULL;
+	return m && magazines_are_of(m, serial) ? m : NULL;
 }
 
 /* ---- numbers and addresses ---- */

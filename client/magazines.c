@@ -25,14 +25,9 @@ static uint32_t rows_of(const struct magazines *m)
 	return atomic_load(&m->rows.heads) ? atomic_load(&m->rows.n_rows) : 0;
 }
 
-static size_t entries_at(uint32_t n_cpus)
-{
-	return offsetof(struct magazines, rows.current) + n_cpus * sizeof(((struct rseq_rows *)0)->current[0]);
-}
-
 size_t magazines_size(uint32_t n_cpus)
 {
-	return entries_at(n_cpus) + (RSEQ_ROW(magazines_rows(n_cpus)) + 1) * sizeof(uint64_t);
+	return sizeof(struct magazines) + (RSEQ_ROW(magazines_rows(n_cpus)) + 1) * sizeof(uint64_t);
 }
 
 void magazines_init(struct magazines *m, uint32_t n_cpus)
@@ -45,7 +40,6 @@ void magazines_init(struct magazines *m, uint32_t n_cpus)
 		else
 			atomic_store(&m->rows.current[row / each].at, RSEQ_ROW_AT(row));
 	atomic_store(&m->rows.gate, MAGAZINES_RESIDENT);
-	atomic_store(&m->rows.entries, (uint64_t *)(void *)((char *)m + entries_at(n_cpus)));
 	atomic_store(&m->rows.n_rows, n);
 	atomic_store(&m->rows.n_cpus, n_cpus);
 }
@@ -91,7 +85,7 @@ static inline void fetch_to_write(const uint64_t *line)
 /* What another CPU had is fetched at once, not line by line as it is needed. */
 static void fetch(const struct magazines *m, uint32_t row, enum magazines_set set)
 {
-	const uint64_t *entries = &atomic_load(&m->rows.entries)[RSEQ_ROW(row)];
+	const uint64_t *entries = &m->rows.entries[RSEQ_ROW(row)];
 
 	for (uint32_t i = 0; i < RSEQ_ROW_ENTRIES; i += LINE / sizeof(*entries))
 		if (set == MAGAZINES_NONE)
@@ -105,7 +99,7 @@ static bool change(struct magazines *m, enum magazines_set set)
 	uint32_t row, new;
 	bool r;
 
-	if (MAGAZINES_SHUT(atomic_load_explicit(&m->rows.gate, memory_order_relaxed)))
+	if (!RSEQ_GATE_CPUS(atomic_load_explicit(&m->rows.gate, memory_order_relaxed)))
 		return false; /* for a while, perhaps: then no bit is touched */
 	row = set_take(m, set);
 	if (row == NONE)
@@ -135,7 +129,7 @@ bool magazines_stands(const struct magazines *m, uint32_t word, uint64_t block)
 
 	MAGAZINES_STEP();
 	return index < RSEQ_ROW(rows_of(m)) &&
-	       __atomic_load_n(&atomic_load(&m->rows.entries)[index], __ATOMIC_ACQUIRE) == block;
+	       __atomic_load_n(&m->rows.entries[index], __ATOMIC_ACQUIRE) == block;
 }
 
 /*
@@ -171,7 +165,7 @@ static void set_serial(struct magazines *m, uint64_t serial)
 	uint64_t gate = atomic_load(&m->rows.gate);
 
 	while (!atomic_compare_exchange_weak(&m->rows.gate, &gate,
-					     serial << 32 | MAGAZINES_SHUT(gate) | MAGAZINES_RESIDENT))
+					     MAGAZINES_SERIAL(serial) | (gate & MAGAZINES_CLOSERS) | MAGAZINES_RESIDENT))
 		; /* a closer came or left */
 }
 
@@ -201,11 +195,27 @@ void magazines_begin(struct magazines *m, const struct magazines_life *l)
 	set_serial(m, l->serial);
 }
 
+/* One closer more: nobody comes through. What the gate was. */
+static uint64_t add_closer(struct magazines *m)
+{
+	uint64_t gate = atomic_load(&m->rows.gate);
+
+	while (!atomic_compare_exchange_weak(&m->rows.gate, &gate, gate - RSEQ_GATE_CPUS(gate) + MAGAZINES_CLOSER))
+		; /* another closer came or left */
+	return gate;
+}
+
+/* Nobody keeps it shut any more: it is open. */
+static uint64_t opened(const struct magazines *m, uint64_t gate)
+{
+	return gate & (MAGAZINES_CLOSERS | MAGAZINES_RESIDENT) ? gate : gate | atomic_load(&m->rows.n_cpus);
+}
+
 int magazines_close(struct magazines *m)
 {
 	int r;
 
-	if (MAGAZINES_SHUT(atomic_fetch_add(&m->rows.gate, 1)) & MAGAZINES_RESIDENT)
+	if (add_closer(m) & MAGAZINES_RESIDENT)
 		return 0; /* it was shut, with a barrier behind, and has been since */
 	MAGAZINES_STEP();
 	r = rseq_barrier();
@@ -217,14 +227,14 @@ int magazines_close(struct magazines *m)
 void magazines_hold(struct magazines *m)
 {
 	MAGAZINES_STEP();
-	(void)atomic_fetch_add(&m->rows.gate, 1);
+	(void)add_closer(m);
 }
 
 void magazines_leave(struct magazines *m, bool resident)
 {
-	uint64_t gate = atomic_load(&m->rows.gate);
+	uint64_t gate = atomic_load(&m->rows.gate), stays = resident ? MAGAZINES_RESIDENT : 0;
 
-	while (!atomic_compare_exchange_weak(&m->rows.gate, &gate, (gate - 1) | (resident ? MAGAZINES_RESIDENT : 0)))
+	while (!atomic_compare_exchange_weak(&m->rows.gate, &gate, opened(m, (gate - MAGAZINES_CLOSER) | stays)))
 		; /* another closer came or left */
 }
 
@@ -233,8 +243,8 @@ void magazines_reopen(struct magazines *m)
 	uint64_t gate = atomic_load(&m->rows.gate);
 
 	MAGAZINES_STEP();
-	if (MAGAZINES_SHUT(gate) == MAGAZINES_RESIDENT && MAGAZINES_SERIAL(gate))
-		(void)atomic_compare_exchange_strong(&m->rows.gate, &gate, gate & ~(uint64_t)MAGAZINES_RESIDENT);
+	if ((gate & (MAGAZINES_CLOSERS | MAGAZINES_RESIDENT)) == MAGAZINES_RESIDENT && MAGAZINES_GATE_SERIAL(gate))
+		(void)atomic_compare_exchange_strong(&m->rows.gate, &gate, opened(m, gate & ~MAGAZINES_RESIDENT));
 }
 
 /* ---- what closers do ---- */
@@ -259,14 +269,14 @@ void magazines_end(struct magazines *m)
 static bool steal_from(struct magazines *m, uint32_t row, uint64_t serial, uint64_t *block)
 {
 	_Atomic uint64_t *at = head_of(m, row);
-	const uint64_t *entries = atomic_load(&m->rows.entries) + RSEQ_ROW(row);
+	const uint64_t *entries = &m->rows.entries[RSEQ_ROW(row)];
 	uint64_t head = atomic_load(at);
 
 	while (RSEQ_COUNT(head) > 0 && RSEQ_COUNT(head) <= RSEQ_ROW_ENTRIES) {
 		MAGAZINES_STEP();
 		*block = __atomic_load_n(&entries[RSEQ_COUNT(head) - 1], __ATOMIC_RELAXED);
 		MAGAZINES_STEP();
-		if (MAGAZINES_SERIAL(atomic_load(&m->rows.gate)) != (uint32_t)serial)
+		if (!magazines_are_of(m, serial))
 			return false;
 		MAGAZINES_STEP();
 		if (atomic_compare_exchange_weak(at, &head, head + RSEQ_TAKEN))

@@ -6,9 +6,9 @@
  * changes it for a loose one with entries, one whose row is full for a loose one without: one exchange for
  * as many entries as a row has, so they flow from CPUs that give to CPUs that take at little cost.
  *
- * What is in the rows belongs to a serial; rows, sets and closers last longer. The gate is the serial, above
- * a lower half that says who keeps it shut: how many closers there are, and a bit that says it stays shut when
- * they have gone (resident). A closer that did not find that bit runs a barrier; from then on no sequence runs,
+ * What is in the rows belongs to a serial; rows, sets and closers last longer. The gate is the serial, below it
+ * who keeps the gate shut: a bit that says it stays shut when all closers have gone (resident), and how many they are. Its
+ * lowest bits are for the sequences: how many CPUs may come through. A closer that did not find that bit runs a barrier; from then on no sequence runs,
  * nothing is given any more, and every closer may take entries from any row by compare-and-exchange. Nobody waits for
  * a closer: while the gate is shut, callers do without. So a closer that is preempted costs others speed, not time.
  *
@@ -37,17 +37,22 @@
 #define MAGAZINES_EACH 4 /* rows for a CPU: one it works on, and some that are full or empty */
 #endif
 
-/* 2^31 closers: threads of a process, and what interrupts them; 2^32 serials. */
-#define MAGAZINES_RESIDENT 0x80000000u
-#define MAGAZINES_SHUT(gate) ((uint32_t)(gate))
-#define MAGAZINES_SERIAL(gate) ((uint32_t)((gate) >> 32))
+/*
+ * The gate: 24 bits of the serial, resident, 23 bits of closers (a system has at most 2^22 threads; some are interrupted in here by
+ * handlers), 16 of CPUs: RSEQ_GATE_CPUS. Those are 0 exactly if there is a closer, or it is resident.
+ */
+#define MAGAZINES_CLOSER ((uint64_t)1 << 16)
+#define MAGAZINES_CLOSERS (MAGAZINES_RESIDENT - MAGAZINES_CLOSER)
+#define MAGAZINES_RESIDENT ((uint64_t)1 << 39)
+#define MAGAZINES_SERIAL(serial) ((uint64_t)(serial) << 40)
+#define MAGAZINES_GATE_SERIAL(gate) ((gate) & ~(2 * MAGAZINES_RESIDENT - 1))
 
 /* The sets of loose rows: those that have entries, those that have none. One line has both of 256 rows. */
 enum magazines_set { MAGAZINES_SOME, MAGAZINES_NONE };
 
 /* In memory that a child of a fork finds zeroed: there nothing is at hand. */
 struct magazines {
-	struct rseq_rows rows; /* its last member has as many as there are CPUs */
+	struct rseq_rows rows; /* its last member has as many as there are rows */
 };
 
 /* The test build stops between accesses to what threads share. */
@@ -64,6 +69,12 @@ static inline uint32_t magazines_rows(uint32_t n_cpus)
 	uint64_t room = heads_place(n_cpus) / sizeof(struct wire_heads) * RSEQ_ROWS_EACH;
 
 	return n_cpus > WIRE_HEADS_CPUS ? 0 : (uint32_t)min_u64(min_u64(n_cpus * MAGAZINES_EACH, room), MAGAZINES_ROWS);
+}
+
+/* Whether what is in the rows is of that serial. */
+static inline bool magazines_are_of(const struct magazines *m, uint64_t serial)
+{
+	return MAGAZINES_GATE_SERIAL(atomic_load(&m->rows.gate)) == MAGAZINES_SERIAL(serial);
 }
 
 /* Bytes of them, with their rows. */
@@ -100,7 +111,7 @@ bool magazines_relieve(struct magazines *m);
 
 /* What an opening is about. The caller's storage, only read. */
 struct magazines_life {
-	uint64_t serial;          /* that the gate never had (0 modulo 2^32: it stays shut) */
+	uint64_t serial;          /* that the gate never had (0 modulo 2^24: it stays shut) */
 	struct wire_heads *heads; /* one for each two rows, all empty, with versions that they never had; nobody else's
 				     until long after magazines_end */
 	uint32_t max;             /* entries in a row, 1 .. RSEQ_ROW_ENTRIES */

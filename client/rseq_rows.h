@@ -2,8 +2,8 @@
  * rseq_rows.h: restartable sequences over arrays of free blocks that change hands
  *
  * Model: as client/rseq.h, but an array (a row) belongs to no CPU. Each CPU has a word that says which row
- * it works on, and a sequence of its own changes that. Nobody brings a value: the gate is open to all while
- * its lower half is 0, and the sequences read all the rest after it. So heads may change while it is shut, and who
+ * it works on, and a sequence of its own changes that. Nobody brings a value: the gate says how many CPUs may come
+ * through, none while it is shut, and the sequences read all the rest after it. So heads may change while it is shut, and who
  * has come through it knows that they are those of now. An entry is the address of a block: it goes from who gives it
  * to who takes it without any arithmetic, on which each would have to wait for the one before.
  *
@@ -15,7 +15,7 @@
  * Orders that other processors need: an entry is written before its word, that before the head.
  *
  * Invariant: each entry of a row is a block whose word is its place. What is not a place has another give to decide.
- * Bound: 18 (take), 50 (give) and 10 instructions, at most 22 on aarch64 (client/rseq_rows_aarch64.h), tried once. For signal
+ * Bound: 17 (take), 41 (give) and 8 instructions, at most 22 on aarch64 (client/rseq_rows_aarch64.h), tried once. For signal
  * handlers too; no system call.
  * Where there are no sequences rseq_cpus() is 0, nobody makes rows, and all is refused.
  * Not here: who changes rows and who shuts the gate (client/magazines.h); what other words mean (client/blocks.h).
@@ -48,30 +48,45 @@ _Static_assert(RSEQ_ROWS_EACH == 2, "kinds 0 and 8 of it");
 
 #define RSEQ_ROWS_MAX 448 /* (an index of an entry has 16 bits) */
 
-/* All zero: there are no CPUs, and all is refused. */
+/*
+ * The gate's lowest 16 bits: CPUs below this number may come through. One comparison answers for the gate, for
+ * CPUs that nobody expected, and for threads that are not registered, whose CPU is -1 or -2.
+ */
+#define RSEQ_GATE_CPUS(gate) ((uint16_t)(gate))
+
+/*
+ * All zero: the gate is shut, and all is refused.
+ *
+ * A head lies at the beginning of a cache line. A processor that knows of a store only the place in its page holds back
+ * loads from the same place of other pages, so what the sequences load here is never at the beginning of a line.
+ */
 struct rseq_rows {
+	uint64_t apart;
 	_Atomic uint64_t gate;
 	_Atomic uint32_t n_cpus;            /* 0: there are none */
 	_Atomic uint32_t max;               /* entries in a row, at most RSEQ_ROW_ENTRIES */
 	_Atomic(struct wire_heads *) heads; /* rseq_row_head */
-	_Atomic(uint64_t *) entries;        /* [row][RSEQ_ROW_ENTRIES], and one that is no block: the nowhere */
 	_Atomic uint64_t base;              /* the address of block 0 */
 	_Atomic uint64_t reciprocal;        /* rseq_row_reciprocal */
 	_Atomic uint64_t n;                 /* blocks */
 	_Atomic(_Atomic uint32_t *) word;   /* one a block */
 	/* a cache line ends here */
+	uint64_t apart_too;
 	_Atomic uint32_t life;              /* of this opening, in the bits of RSEQ_PLACE_VERSION */
 	_Atomic uint32_t n_rows;
-	uint64_t more[7];
+	uint64_t more[6];
 	struct {
 		_Atomic uint64_t set[2];
 	} loose[RSEQ_ROWS_MAX / 64];        /* a bit for each row: client/magazines.h */
 	struct {
+		uint64_t apart;
 		_Atomic uint32_t at;        /* RSEQ_ROW_AT(row) */
-	} __attribute__((__aligned__(128))) current[]; /* [cpu] */
+	} __attribute__((__aligned__(128))) current[WIRE_HEADS_CPUS];
+	uint64_t entries[];                 /* [row][RSEQ_ROW_ENTRIES], and one that is no block: the nowhere */
 };
 _Static_assert(offsetof(struct rseq_rows, loose) == 128 && offsetof(struct rseq_rows, current) == 256,
 	       "what a change writes is apart from what all read");
+_Static_assert(offsetof(struct rseq_rows, entries) % 128 == 0, "a row has lines for itself");
 
 /*
  * A word that is a place has the highest bit. Below it are 15 bits that tell gives to one place from each other: the
@@ -141,9 +156,7 @@ bool rseq_change_row(struct rseq_rows *rows, uint32_t *row);
 	RSEQ_DESCRIPTOR \
 	"movq %%rax, %%fs:8(%[row])\n" \
 	"1: movl %%fs:4(%[row]), %%eax\n" \
-	"cmpl $0, (%[rows])\n" \
-	"jne %l[no]\n" \
-	"cmpl %c[n_cpus](%[rows]), %%eax\n" \
+	"cmpw %c[gate](%[rows]), %%ax\n" \
 	"jae %l[no]\n" \
 	"shll $7, %%eax\n" \
 	"movl %c[current](%[rows], %%rax), %k[row]\n"
@@ -151,32 +164,35 @@ bool rseq_change_row(struct rseq_rows *rows, uint32_t *row);
 #define RSEQ_ROW_END RSEQ_ABORTS_TO("no")
 
 #define RSEQ_ROW_FIELDS(rows) \
-	[rows] "r"(rows), RSEQ_ROW_FIELD(n_cpus), RSEQ_ROW_FIELD(max), RSEQ_ROW_FIELD(heads), RSEQ_ROW_FIELD(entries), \
-	RSEQ_ROW_FIELD(base), RSEQ_ROW_FIELD(reciprocal), RSEQ_ROW_FIELD(n), RSEQ_ROW_FIELD(word), \
-	RSEQ_ROW_FIELD(life), RSEQ_ROW_FIELD(current)
+	[rows] "r"(rows), RSEQ_ROW_FIELD(gate), RSEQ_ROW_FIELD(max), RSEQ_ROW_FIELD(heads), RSEQ_ROW_FIELD(base), \
+	RSEQ_ROW_FIELD(reciprocal), RSEQ_ROW_FIELD(n), RSEQ_ROW_FIELD(word), RSEQ_ROW_FIELD(life), \
+	[current] "i"(offsetof(struct rseq_rows, current[0].at)), RSEQ_ROW_FIELD(entries)
 #define RSEQ_ROW_FIELD(name) [name] "i"(offsetof(struct rseq_rows, name))
 
-_Static_assert(sizeof(((struct rseq_rows *)0)->current[0]) == 1 << 7 && offsetof(struct rseq_rows, gate) == 0,
-	       "the sequences say so");
+_Static_assert(sizeof(((struct rseq_rows *)0)->current[0]) == 1 << 7, "the sequences say so");
 
-/* The block given last to the row that this CPU works on. One try. False: as rseq_take. */
+/*
+ * The block given last to the row that this CPU works on. One try. False: as rseq_take. (The head is read as it was
+ * written, all 8 bytes: so a processor can hand it on from the store before, which is most of the time a take waits for.)
+ */
 static inline bool rseq_take_row(struct rseq_rows *rows, uint64_t *block)
 {
-	uint64_t row = (uint64_t)rseq_where_, at, found;
+	uint64_t row = (uint64_t)rseq_where_, at, head, found;
 
 	__asm__ goto volatile(
 		RSEQ_ROW_BEGIN
 		"movq %c[heads](%[rows]), %[at]\n"
 		"addq %[row], %[at]\n"
-		"movzwl (%[at]), %%eax\n"
+		"movq (%[at]), %[head]\n"
+		"movzwl %w[head], %%eax\n"
 		"testl %%eax, %%eax\n"
 		"jz %l[no]\n"
 		"leal (%%rax, %[row], 2), %%eax\n"
-		"movq %c[entries](%[rows]), %[row]\n"
-		"movq -8(%[row], %%rax, 8), %%rax\n"
-		"addq $0xffff, (%[at])\n"
+		"movq %c[entries]-8(%[rows], %%rax, 8), %%rax\n"
+		"addq $0xffff, %[head]\n"
+		"movq %[head], (%[at])\n"
 		RSEQ_ROW_END
-		: [row] "+&r"(row), [at] "=&r"(at), "=&a"(found)
+		: [row] "+&r"(row), [at] "=&r"(at), [head] "=&r"(head), "=&a"(found)
 		: RSEQ_ROW_FIELDS(rows)
 		: "memory", "cc"
 		: no);
@@ -187,7 +203,7 @@ no:
 }
 
 /*
- * Whether the block is out, with its number in rdx; then that becomes the address of its word. A word that names the very
+ * Whether the block is out, with its number in rdx; then the words are in row. A word that names the very
  * entry that the block comes to says nothing more: it is not below the count. An entry that has become another block's does
  * not either, nor one above the count in this row. Other rows' heads are not looked at: to read what another CPU writes all the
  * time costs both of them.
@@ -204,16 +220,14 @@ no:
 	"jae %l[no]\n" \
 	"cmpq %c[n](%[rows]), %%rdx\n" \
 	"jae %l[no]\n" \
-	"movq %c[word](%[rows]), %%rax\n" \
-	"leaq (%%rax, %%rdx, 4), %%rdx\n" \
-	"movl (%%rdx), %%eax\n" \
+	"movq %c[word](%[rows]), %[row]\n" \
+	"movl (%[row], %%rdx, 4), %%eax\n" \
 	"testl %%eax, %%eax\n" \
 	"jns %l[no]\n" \
 	"cmpw %w[place], %%ax\n" \
 	"je 5f\n" \
 	"movzwl %%ax, %%eax\n" \
-	"movq %c[entries](%[rows]), %[row]\n" \
-	"cmpq %[block], (%[row], %%rax, 8)\n" \
+	"cmpq %[block], %c[entries](%[rows], %%rax, 8)\n" \
 	"jne 5f\n" \
 	"cmpw %w[place], %%ax\n" \
 	"jb %l[no]\n" \
@@ -221,7 +235,7 @@ no:
 	"testl $0xff80, %%eax\n" \
 	"jnz %l[no]\n" \
 	"5:\n"
-#define RSEQ_ROW_PLACE "movl %k[place], (%%rdx)\n"
+#define RSEQ_ROW_PLACE "movl %k[place], (%[row], %%rdx, 4)\n"
 #endif
 
 /*
@@ -237,16 +251,14 @@ static inline bool rseq_give_row(struct rseq_rows *rows, uint64_t block)
 		"movq %c[heads](%[rows]), %[at]\n"
 		"addq %[row], %[at]\n"
 		"movq (%[at]), %[head]\n"
-		"movzwl %w[head], %%eax\n"
-		"cmpl %c[max](%[rows]), %%eax\n"
+		"cmpw %c[max](%[rows]), %w[head]\n"
 		"jae %l[no]\n"
 		"leal (%[head], %[row], 2), %k[place]\n"
 		"addl %c[life](%[rows]), %k[place]\n"
 		"orl $0x80000000, %k[place]\n"
 		RSEQ_ROW_CHECK
 		"movzwl %w[place], %%eax\n"
-		"movq %c[entries](%[rows]), %[row]\n"
-		"movq %[block], (%[row], %%rax, 8)\n"
+		"movq %[block], %c[entries](%[rows], %%rax, 8)\n"
 		RSEQ_ROW_PLACE
 		"addq $0x10001, %[head]\n"
 		"movq %[head], (%[at])\n"

@@ -2,7 +2,7 @@
  * rseq_rows_aarch64.h: the sequences of client/rseq_rows.h on aarch64
  *
  * Orders (client/rseq_arrays_aarch64.h says more of barriers and dependencies).
- * The gate: all that is read of the rows is read at addresses into which the gate's lower half, 0, was added; so nothing
+ * The gate: all that is read of the rows is read at addresses into which a 0 made of the gate was added; so nothing
  * of it is older than the gate. What a taker reads after its sequence must not be older either, and has no such address:
  * the fields of an opening which began without a barrier, the gate opened last. Therefore a load barrier in
  * rseq_take_row; the others' callers have read what they need before, under an opening that lasts.
@@ -20,12 +20,11 @@
 #define RSEQ_ROW_BEGIN \
 	RSEQ_DESCRIPTOR("%[self]") \
 	"1: ldr %w[at], [%[self], #4]\n" \
-	"ldr %w[t], [%[rows]]\n" \
-	"cbnz %w[t], %l[no]\n" \
-	"add %[base], %[rows], %[t]\n" \
-	"ldr %w[t], [%[base], %[n_cpus]]\n" \
+	"ldrh %w[t], [%[rows], %[gate]]\n" \
 	"cmp %w[at], %w[t]\n" \
 	"b.hs %l[no]\n" \
+	"eor %w[t], %w[t], %w[t]\n" \
+	"add %[base], %[rows], %[t]\n" \
 	"add %[at], %[base], %[at], lsl #7\n"
 #define RSEQ_ROW_CURRENT "[%[at], %[current]]"
 
@@ -40,9 +39,10 @@
 #define RSEQ_ROW_END RSEQ_ABORTS_TO("no")
 
 #define RSEQ_ROW_FIELDS(rows_) \
-	[self] "r"(rseq_self()), [rows] "r"(rows_), [n_cpus] "i"(offsetof(struct rseq_rows, n_cpus)), \
-	[current] "i"(offsetof(struct rseq_rows, current)), [heads] "i"(offsetof(struct rseq_rows, heads)), \
-	[entries] "i"(offsetof(struct rseq_rows, entries)), [max] "i"(offsetof(struct rseq_rows, max))
+	[self] "r"(rseq_self()), [rows] "r"(rows_), [gate] "i"(offsetof(struct rseq_rows, gate)), \
+	[current] "i"(offsetof(struct rseq_rows, current[0].at)), [heads] "i"(offsetof(struct rseq_rows, heads)), \
+	[pages] "i"(offsetof(struct rseq_rows, entries) >> 12), \
+	[entries] "i"(offsetof(struct rseq_rows, entries) & 0xfff), [max] "i"(offsetof(struct rseq_rows, max))
 
 /* RSEQ_TAKEN and RSEQ_GIVEN, in pieces of which an addition can have one. */
 #define RSEQ_ADD_TAKEN(head) \
@@ -53,8 +53,12 @@
 	"add " head ", " head ", #1\n"
 _Static_assert(RSEQ_TAKEN == 0x10000 - 1 && RSEQ_GIVEN == 0x10000 + 1, "the sequences say so");
 
-_Static_assert(sizeof(((struct rseq_rows *)0)->current[0]) == 1 << 7 && offsetof(struct rseq_rows, gate) == 0,
-	       "the sequences say so");
+_Static_assert(sizeof(((struct rseq_rows *)0)->current[0]) == 1 << 7, "the sequences say so");
+
+/* The entries' address into base, in pieces of which an addition can have one. */
+#define RSEQ_ROW_TO_ENTRIES \
+	"add %[base], %[base], %[pages], lsl #12\n" \
+	"add %[base], %[base], %[entries]\n"
 
 static inline bool rseq_take_row(struct rseq_rows *rows, uint64_t *block)
 {
@@ -64,7 +68,7 @@ static inline bool rseq_take_row(struct rseq_rows *rows, uint64_t *block)
 		RSEQ_ROW_BEGIN RSEQ_ROW_HEAD
 		"b.eq %l[no]\n"
 		"add %w[t], %w[t], %w[row], lsl #1\n"
-		"ldr %[base], [%[base], %[entries]]\n"
+		RSEQ_ROW_TO_ENTRIES
 		"add %[base], %[base], %[t], lsl #3\n"
 		"ldur %[row], [%[base], #-8]\n"
 		RSEQ_ADD_TAKEN("%[head]")
@@ -91,7 +95,7 @@ static inline bool rseq_give_row(struct rseq_rows *rows, uint64_t block)
 		"cmp %w[t], %w[limit]\n"
 		"b.hs %l[no]\n"
 		"add %w[t], %w[t], %w[row], lsl #1\n"
-		"ldr %[base], [%[base], %[entries]]\n"
+		RSEQ_ROW_TO_ENTRIES
 		"str %[block], [%[base], %[t], lsl #3]\n"
 		RSEQ_ADD_GIVEN("%[head]")
 		"stlr %[head], [%[at]]\n"

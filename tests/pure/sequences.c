@@ -59,7 +59,7 @@ static bool end(struct sequence *s, bool done)
 /* The row of the fibre's CPU, if the gate is open and nothing came in between. */
 static bool look(const struct rseq_rows *rows, const struct sequence *s, uint32_t *row)
 {
-	if (!goes_on(s) || s->cpu >= atomic_load(&rows->n_cpus) || (uint32_t)atomic_load(&rows->gate) || !goes_on(s))
+	if (!goes_on(s) || s->cpu >= RSEQ_GATE_CPUS(atomic_load(&rows->gate)) || !goes_on(s))
 		return false;
 	*row = atomic_load(&rows->current[s->cpu].at) / RSEQ_ROW_LINE;
 	return true;
@@ -78,7 +78,7 @@ bool rseq_take_row(struct rseq_rows *rows, uint64_t *block)
 	head = atomic_load(at);
 	if (!goes_on(s) || RSEQ_COUNT(head) == 0)
 		return end(s, false);
-	found = atomic_load(&rows->entries)[RSEQ_ROW(row) + RSEQ_COUNT(head) - 1];
+	found = rows->entries[RSEQ_ROW(row) + RSEQ_COUNT(head) - 1];
 	if (!goes_on(s))
 		return end(s, false);
 	atomic_store(at, head + RSEQ_TAKEN);
@@ -104,7 +104,7 @@ static bool is_out(const struct rseq_rows *rows, uint32_t word, uint32_t place, 
 
 	if (!rseq_is_place(word))
 		return false;
-	if (index == next || atomic_load(&rows->entries)[index] != block)
+	if (index == next || rows->entries[index] != block)
 		return true;
 	return index > next && index / RSEQ_ROW_ENTRIES == next / RSEQ_ROW_ENTRIES;
 }
@@ -129,7 +129,7 @@ bool rseq_give_row(struct rseq_rows *rows, uint64_t block)
 		if (!word || !goes_on(s) || !is_out(rows, atomic_load(word), place, block) || !goes_on(s))
 			return end(s, false);
 	}
-	atomic_load(&rows->entries)[RSEQ_PLACE_INDEX(place)] = block;
+	rows->entries[RSEQ_PLACE_INDEX(place)] = block;
 	if (!goes_on(s))
 		return end(s, false);
 	if (word) {

@@ -200,7 +200,7 @@ static void test_nothing_hides(void **state)
 	same();
 	for (uint32_t i = 0; i < n; i++)
 		give_one(i);
-	must(MAGAZINES_SHUT(atomic_load(&w.magazines->rows.gate)) == 0); /* it has been opened again */
+	must(RSEQ_GATE_CPUS(atomic_load(&w.magazines->rows.gate)) == CPUS); /* it has been opened again */
 	close_it(true);
 }
 
@@ -216,7 +216,7 @@ static void test_auditor(void **state)
 	take_one();
 	give_one(0);
 	same();
-	entry = &atomic_load(&w.magazines->rows.entries)[2 * atomic_load(&w.magazines->rows.current[0].at)];
+	entry = &w.magazines->rows.entries[2 * atomic_load(&w.magazines->rows.current[0].at)];
 #define SPOILED(lvalue, value) \
 	do { \
 		__typeof__(lvalue + 0) was = (lvalue); \
