@@ -7,10 +7,11 @@
  * as many entries as a row has, so they flow from CPUs that give to CPUs that take at little cost.
  *
  * What is in the rows belongs to a serial; rows, sets and closers last longer. The gate is the serial, below it
- * who keeps the gate shut: a bit that says it stays shut when all closers have gone (resident), and how many they are. Its
- * lowest bits are for the sequences: how many CPUs may come through. A closer that did not find that bit runs a barrier; from then on no sequence runs,
- * nothing is given any more, and every closer may take entries from any row by compare-and-exchange. Nobody waits for
- * a closer: while the gate is shut, callers do without. So a closer that is preempted costs others speed, not time.
+ * who keeps the gate shut: a bit that says it stays shut when all closers have gone (resident), and how many they
+ * are. Its lowest bits are for the sequences: how many CPUs may come through. A closer that did not find that bit
+ * runs a barrier; from then on no sequence runs, nothing is given any more, and every closer may take entries from
+ * any row by compare-and-exchange. Nobody waits for a closer: while the gate is shut, callers do without. So a
+ * closer that is preempted costs others speed, not time.
  *
  * Nothing hides. An entry goes from a row straight to who takes it. A row that a thread is about to change (it
  * has taken its bit) is in no set, but it is still a row, which all closers look at: a thread that is

@@ -49,10 +49,10 @@ void blocks_step(void)
 
 #define BASE ((char *)0x100000)
 
+static uint64_t serial; /* of the last opening */
+
 static void begin(uint32_t n, uint64_t stride, uint32_t row_max)
 {
-	static uint64_t serial;
-
 	if (!w.magazines) {
 		w.magazines = storage_new(magazines_size(CPUS));
 		w.heads = storage_new(magazines_rows(CPUS) / RSEQ_ROWS_EACH * sizeof(*w.heads));
@@ -204,6 +204,27 @@ static void test_nothing_hides(void **state)
 	close_it(true);
 }
 
+/* The gate has some bits of the serial: where they begin anew it stays shut for one opening, and blocks are to be had as ever. */
+static void test_serials_wrap(void **state)
+{
+	const uint32_t n = 40;
+
+	(void)state;
+	w.sequence.cpu = 0;
+	serial = (1 << 24) - 3;
+	for (int i = 0; i < 5; i++) {
+		begin(n, 64, 4);
+		must((RSEQ_GATE_CPUS(atomic_load(&w.magazines->rows.gate)) == CPUS) == (serial != 1 << 24));
+		must(!magazines_are_of(w.magazines, serial + 1) && magazines_are_of(w.magazines, serial));
+		for (uint32_t k = 0; k <= n; k++)
+			take_one();
+		for (uint32_t k = 0; k < n; k++)
+			give_one(k);
+		same();
+		close_it(true);
+	}
+}
+
 /* The auditor finds what is wrong with what is at hand. */
 static void test_auditor(void **state)
 {
@@ -242,6 +263,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_hides),
+		cmocka_unit_test(test_serials_wrap),
 		cmocka_unit_test(test_auditor),
 		cmocka_unit_test(test_random),
 	};
