@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 HEAPS = ('rt_heap', 'glibc', 'jemalloc', 'mimalloc', 'tcmalloc', 'boost')
 POOLS = ('pt', 'dpdk', 'ck', 'treiber')
+MACHINE = 'nothing'  # beside latencies: no store, only what the machine itself does
 GIB = 1 << 30
 
 
@@ -20,16 +21,18 @@ class Cell:
     stores: tuple        # empty: heap-bench does it
     values: dict = field(default_factory=dict, hash=False, compare=False)
     disturbed: bool = False
+    turns: int = 1       # how often the stores take turns in one round
     grows: str = ''      # growth: the value that grows
     needs: int = 0       # bytes of free memory
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of everything. processes: how many for each figure."""
+    """How much of everything. processes: how many for each figure; latency_turns: times that many for each latency."""
     processes: int
     ms: int
     latency_ms: int
+    latency_turns: int
     sizes: tuple
     daemon: tuple
     grow_heap: tuple
@@ -38,13 +41,13 @@ class Scale:
     counted: int         # pairs more, whose instructions are counted
 
 
-FULL = Scale(5, 200, 2000, (16, 64, 256, 1024, 4096, 16384, 65536),
+FULL = Scale(5, 200, 2000, 3, (16, 64, 256, 1024, 4096, 16384, 65536),
              ('roundtrip', 'bind', 'create', 'handoff', 'multiheap', 'kmalloc', 'commit'),
              (64 << 10, 1 << 20, 16 << 20, 256 << 20, GIB, 8 * GIB), (10, 100, 1000, 10000, 100000, 1000000),
              (1, 10, 100, 1000, 10000), 100000)
-QUICK = Scale(2, 20, 100, (64, 4096), ('roundtrip', 'bind', 'create', 'handoff'),
+QUICK = Scale(2, 20, 100, 1, (64, 4096), ('roundtrip', 'bind', 'create', 'handoff'),
               (64 << 10, 16 << 20), (10, 10000), (1, 100), 20000)
-SMOKE = Scale(1, 2, 10, (64,), ('roundtrip', 'create'), (64 << 10, 1 << 20), (10, 1000), (1, 10), 2000)
+SMOKE = Scale(1, 2, 10, 2, (64,), ('roundtrip', 'create'), (64 << 10, 1 << 20), (10, 1000), (1, 10), 2000)
 
 
 def human(n):
@@ -82,13 +85,18 @@ def pool_cells(s):
 
 
 def latency_cells(s, rt):
-    """One thread: with two CPUs, the other one is for the disturbance."""
+    """One thread: with two CPUs, the other one is for the disturbance.
+
+    One call in 10,000 is about as many as a machine interrupts, and it does so in bursts of seconds: so which of
+    two calls of the same length has the larger p99.99 is luck in any one process. Hence several turns in a round.
+    """
     heap = {'size': 16, 'size_max': 1024, 'live': 10000, 'ms': s.latency_ms, 'rt': int(rt)}
     pool = {'size': 64, 'live': 1000, 'ms': s.latency_ms, 'rt': int(rt)}
     for disturbed in (False, True):
         how = 'disturbed' if disturbed else 'quiet'
-        yield Cell('latency', f'latency heap {how}', 'latency', HEAPS, heap, disturbed)
-        yield Cell('latency', f'latency partition {how}', 'latency', POOLS, pool, disturbed)
+        yield Cell('latency', f'latency heap {how}', 'latency', (*HEAPS, MACHINE), heap, disturbed, s.latency_turns)
+        yield Cell('latency', f'latency partition {how}', 'latency', (*POOLS, MACHINE), pool, disturbed,
+                   s.latency_turns)
 
 
 def daemon_cells(s, rt):

@@ -46,6 +46,16 @@ def ratio(ours, peers, what, peer_what=None):
     return median(ratios) if ratios else None
 
 
+def interruptions(samples):
+    """How often in a second of calls that do nothing one took more than a microsecond. None: no such calls."""
+    rates = []
+    for sample in samples:
+        bins = [b for call in ('get', 'put') for b in sample[call]['bins']]
+        ns = sum(top * n for top, n in bins if top <= 1000)
+        rates.append(sum(n for top, n in bins if top > 1000) * 1e9 / ns if ns else 0)
+    return median(rates) if rates else None
+
+
 def flatness(values):
     """The largest to the smallest. None: fewer than two."""
     return max(values) / min(values) if len(values) > 1 and min(values) > 0 else None

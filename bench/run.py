@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """run.py: the whole bench, in rounds (scripts/bench starts it, inside a private heapd)
 
-Every round runs each cell once, and in each cell the stores take turns; who is first changes from round to round. So a
-machine that becomes slower becomes slower for all. What is found goes to OUTPUT/: figures.json, samples.json,
+Every round runs each cell, and in each cell the stores take turns, once or more; who is first changes from turn
+to turn. So a machine that becomes slower becomes slower for all. What is found goes to OUTPUT/: figures.json, samples.json,
 performance.md and pictures. A full run on a quiet machine puts them into docs/ as well.
 """
 import argparse
@@ -54,17 +54,19 @@ def wanted(a, scale):
     return plan
 
 
-def turn(stores, round_):
-    """The stores in the order of this round."""
-    at = round_ % len(stores)
-    return stores[at:] + stores[:at]
+def turns(cell, round_):
+    """The stores of a round, as often as they have a turn; each turn begins with another one."""
+    stores = cell.stores or ('heap-bench',)
+    for turn in range(round_ * cell.turns, (round_ + 1) * cell.turns):
+        at = turn % len(stores)
+        yield from stores[at:] + stores[:at]
 
 
 def play_round(bench, plan, round_, results, failed):
     """failed: {(cell, store): what was wrong}; what failed once is not tried again, and has no figure at all."""
     for cell in plan:
         found = results.setdefault(cell.name, {})
-        for store in turn(cell.stores or ('heap-bench',), round_):
+        for store in turns(cell, round_):
             if (cell.name, store) in failed or (cell.stores and not bench.has(store)):
                 continue
             try:

@@ -3,10 +3,10 @@
 import unittest
 
 from cells import FULL, GROUPS, QUICK, SMOKE, cells, human
-from figures import Bar, bars, flatness, growth, middle, percentile, ratio
+from figures import Bar, bars, flatness, growth, interruptions, middle, percentile, ratio
 from page import number, terminal, summary, verdict
 from plots import tail
-from run import play_round
+from run import play_round, turns
 from take import Failed, output
 
 HISTOGRAM = {'count': 1000, 'max_ns': 950.0, 'bins': [[10.0, 500], [20.0, 490], [100.0, 9], [950.0, 1]]}
@@ -33,6 +33,15 @@ class Figures(unittest.TestCase):
         # medians alone would say 20 / 10
         self.assertEqual(ratio(samples(20, 30, 1), samples(10, 5, 10), 'ns'), 2)
         self.assertIsNone(ratio(samples(1), [{'get': HISTOGRAM}], 'ns'))
+
+    def test_interruptions(self):
+        # two million calls of 20 ns are 40 ms of calls
+        sample = {'get': {'bins': [[20.0, 1000000], [5000.0, 59], [90000.0, 1]]},
+                  'put': {'bins': [[20.0, 1000000], [1000.0, 0], [1500.0, 60]]}}
+        calm = {'get': {'bins': [[20.0, 1000000]]}, 'put': {'bins': [[20.0, 1000000]]}}
+        self.assertEqual(interruptions([sample]), 3000)
+        self.assertEqual(interruptions([sample, calm, calm]), 0)
+        self.assertIsNone(interruptions([]))
 
     def test_flatness(self):
         self.assertEqual(flatness([10, 12, 11]), 1.2)
@@ -130,6 +139,16 @@ class Rounds(unittest.TestCase):
             play_round(bench, plan, round_, results, {('pair 64 x1', 'tcmalloc'): 'no'})
         self.assertEqual(bench.asked, ['rt_heap', 'glibc', 'jemalloc', 'mimalloc',
                                        'glibc', 'jemalloc', 'mimalloc', 'rt_heap'])
+
+    def test_turns_of_a_round(self):
+        cell = next(c for c in cells(SMOKE) if c.work == 'latency')
+        self.assertGreater(cell.turns, 1)
+        found = [s for round_ in range(2) for s in turns(cell, round_)]
+        n = len(cell.stores)
+        firsts = [found[i * n] for i in range(2 * cell.turns)]
+        self.assertEqual(firsts, [cell.stores[i % n] for i in range(2 * cell.turns)])
+        for i in range(2 * cell.turns):
+            self.assertEqual(set(found[i * n:(i + 1) * n]), set(cell.stores))
 
     def test_what_failed_has_no_figure(self):
         plan, bench, results, failed = [c for c in cells(SMOKE) if c.name == 'pair 64 x1'], Broken(), {}, {}
