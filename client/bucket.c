@@ -1,7 +1,7 @@
 /*
  * bucket.c: see bucket.h
  *
- * Leaf first: the ring of a bucket's pages (ring_*), a bucket page from birth to end (page_*),
+ * Leaf first: the rings of a bucket's pages (ring_*), a bucket page from birth to end (page_*),
  * large blocks (run_*), and then the two hot paths, alloc_in() and free_in(). Those are compiled
  * once for each page size, which makes their shifts constant, and leave all that is rare to
  * functions that they end in, so that the usual way through needs no register saved. Both are worth
@@ -15,11 +15,11 @@
 
 #define WORD_BITS 64u
 
-/* A page with free blocks goes first: it is warm in the cache, and not in the other sense. */
+/* A page with free blocks goes first on its shelf: it is warm in the cache, and not in the other sense. */
 static void ring_push(struct bucket_heap *h, uint32_t b, uint32_t page)
 {
-	uint32_t head = h->bucket[b].list;
 	struct page *p = page_at(h, page);
+	uint32_t *list = &h->bucket[b].list[shelf_of(p)], head = *list;
 
 	p->next = page;
 	p->prev = page;
@@ -29,26 +29,29 @@ static void ring_push(struct bucket_heap *h, uint32_t b, uint32_t page)
 		page_at(h, p->prev)->next = page;
 		page_at(h, p->next)->prev = page;
 	}
-	h->bucket[b].list = page + 1;
+	*list = page + 1;
 }
 
 static void ring_unlink(struct bucket_heap *h, uint32_t b, uint32_t page)
 {
 	struct page *p = page_at(h, page);
+	uint32_t *list = &h->bucket[b].list[shelf_of(p)];
 
 	page_at(h, p->prev)->next = p->next;
 	page_at(h, p->next)->prev = p->prev;
-	if (h->bucket[b].list == page + 1)
-		h->bucket[b].list = p->next == page ? 0 : p->next + 1;
+	if (*list == page + 1)
+		*list = p->next == page ? 0 : p->next + 1;
 }
 
 static void ring_move_last(struct bucket_heap *h, uint32_t b, uint32_t page)
 {
-	if (h->bucket[b].list != page + 1) {
+	uint32_t *list = &h->bucket[b].list[shelf_of(page_at(h, page))];
+
+	if (*list != page + 1) {
 		ring_unlink(h, b, page);
 		ring_push(h, b, page);
 	}
-	h->bucket[b].list = page_at(h, page)->next + 1; /* the first of a ring becomes the last */
+	*list = page_at(h, page)->next + 1; /* the first of a ring becomes the last */
 }
 
 static void free_count(struct bucket_heap *h, uint32_t b, int32_t change)
@@ -71,6 +74,7 @@ static void page_end(struct bucket_heap *h, uint32_t b, uint32_t page)
 {
 	ring_unlink(h, b, page);
 	free_count(h, b, -(int32_t)blocks_per_page(h, b));
+	h->bucket[b].n_pages--;
 	h->stats->bucket[b].pages--;
 	(void)pages_free(&h->pages, page);
 }
@@ -115,7 +119,8 @@ static bool page_begin(struct bucket_heap *h, uint32_t b)
 	if (page == PAGE_NONE)
 		return false;
 	bits_fill(h, page, blocks);
-	page_at(h, page)->kind_tag += (b + 1) << BUCKET_SHIFT | blocks << FREE_SHIFT;
+	page_at(h, page)->kind_tag += (b + 1) << BUCKET_SHIFT | blocks << FREE_SHIFT | h->shelf << SHELF_SHIFT;
+	h->bucket[b].n_pages++;
 	ring_push(h, b, page);
 	free_count(h, b, (int32_t)blocks);
 	stats->pages++;
@@ -209,10 +214,44 @@ static noinline int run_put(struct bucket_heap *h, uint64_t offset, bool *hw_fre
 	return 0;
 }
 
-/* No block of the bucket is free: it gets a page, and then the request goes the usual way. */
+/* A page of another shelf comes to this one: the warm one if there is, else one that would be cut last there. */
+static bool page_fetch(struct bucket_heap *h, uint32_t b)
+{
+	uint32_t page = warm_of(h, b);
+	struct page *p;
+
+	for (uint32_t i = 1; page == PAGE_NONE && i < BUCKET_SHELVES; i++) {
+		uint32_t list = h->bucket[b].list[(h->shelf + i) % BUCKET_SHELVES];
+
+		if (list)
+			page = page_at(h, list - 1)->prev;
+	}
+	if (page == PAGE_NONE)
+		return false;
+	ring_unlink(h, b, page);
+	p = page_at(h, page);
+	p->kind_tag = (p->kind_tag & ~SHELF_MASK) | h->shelf << SHELF_SHIFT;
+	ring_push(h, b, page);
+	return true;
+}
+
+/* Whether so many blocks are free on other shelves, this one has none, that a page more would be too much. */
+static bool others_have_many(const struct bucket_heap *h, uint32_t b)
+{
+	const struct bucket *bucket = &h->bucket[b];
+	uint64_t many = ((uint64_t)bucket->n_pages / BUCKET_SPARE + 1) * blocks_per_page(h, b);
+
+	return warm_of(h, b) != PAGE_NONE || bucket->n_free >= many;
+}
+
+/* No block of the shelf is free: it gets a page, new or another's, and then the request goes the usual way. */
 static noinline int alloc_dry(struct bucket_heap *h, uint64_t size, uint64_t *offset)
 {
-	return page_begin(h, bucket_for(size)) ? bucket_alloc(h, size, offset) : BUCKET_DRY;
+	uint32_t b = bucket_for(size);
+
+	if (others_have_many(h, b) ? page_fetch(h, b) : page_begin(h, b) || page_fetch(h, b))
+		return bucket_alloc(h, size, offset);
+	return BUCKET_DRY;
 }
 
 static always_inline int alloc_in(struct bucket_heap *h, uint64_t size, uint64_t *offset,
@@ -224,7 +263,7 @@ static always_inline int alloc_in(struct bucket_heap *h, uint64_t size, uint64_t
 
 	if (unlikely(size - 1 >= UINT64_C(1) << page_shift)) /* 0 too, and then b is none */
 		return run_take(h, size, 1, offset);
-	list = h->bucket[b].list;
+	list = h->bucket[b].list[h->shelf];
 	if (unlikely(!list))
 		return alloc_dry(h, size, offset);
 	p = page_at(h, list - 1);

@@ -10,17 +10,26 @@
  * block starts at a multiple of its size up to a page, larger ones at a page.
  *
  * Metadata: struct pages for the runs; for each bucket page a bitmap of its free blocks, the only
- * record of a block, so a double free or a wrong offset is always seen; for each bucket a list of
- * its pages with free blocks. A page that becomes wholly free stays with its bucket (warm) unless
+ * record of a block, so a double free or a wrong offset is always seen; for each bucket its pages with
+ * free blocks, in lists. A page that becomes wholly free stays with its bucket (warm) unless
  * the others of the bucket together hold a page's worth of free blocks: so at most one page of a
  * bucket is warm, and a page comes and goes only once in as many operations as it has blocks. Warm
  * pages are given up before any request fails, by every request for a run, and by every reclaim: so
- * pages without blocks in use never stand in the way of anything. Bucket pages come from the end of
+ * pages without blocks in use never stand in the way of anything.
+ *
+ * Shelves: what is written for a page's blocks should be one CPU's, or its cache lines wander. So a bucket has a list
+ * for each shelf, its caller says whose turn it is (bucket_shelf), and a page stays on the shelf that it came to. A shelf
+ * that has no free block gets a new page, or fetches one from another: if there is no new one, and if a page's worth and
+ * an eighth of the bucket's blocks (BUCKET_SPARE) are free elsewhere. So no request fails because of
+ * shelves, and they cost a bucket so many pages at most. (But then a page may come for a block and go with it, while others
+ * have some free.) A caller that says nothing has one shelf.
+ *
+ * Bucket pages come from the end of
  * the free run that fits best, large blocks from its start: what is small and long-lived does not
  * split what is large.
  *
  * Invariant: each block is in use or has its bit set; each bucket page with free blocks is on its
- * bucket's list, a warm one last, so that it is cut only when no other page has a block; the
+ * bucket's list of its shelf, a warm one last, so that it is cut only when no other page there has a block; the
  * counters equal what the pages say. bucket_check() proves it.
  *
  * Counters (struct wire_stats) are only written, never believed. Those of a bucket are the kernel's
@@ -30,7 +39,7 @@
  * such a page (its mark was five pages' worth), we keep to a mark of one page's worth and free it.
  *
  * Bound: every call but bucket_check and bucket_reclaim is O(1). The usual alloc and free look at
- * one page entry and at most 4 bitmap words; the worst of them give up to BUCKET_COUNT warm pages
+ * one page entry and at most 4 bitmap words; the worst of them look at BUCKET_SHELVES lists, give up to BUCKET_COUNT warm pages
  * and do as many page operations (common/pages.h).
  * Not here: locking (client/heap.h), asking the daemon for pages, waiting (client/waitq.h).
  */
@@ -49,15 +58,20 @@ _Static_assert(BUCKET_COUNT == WIRE_BUCKETS, "each bucket has its counters");
 /* An answer, not a failure: no memory here now. The caller may ask the daemon, wait, or give up. */
 #define BUCKET_DRY 1
 
-/* One size. Its pages with free blocks are a ring through their entries' next and prev. */
+#define BUCKET_SHELVES 8u
+#define BUCKET_SPARE 8u
+
+/* One size. Its pages with free blocks are, for each shelf, a ring through their entries' next and prev. */
 struct bucket {
-	uint32_t list;   /* the page to cut next, + 1; 0: no block is free */
-	uint32_t warm;   /* the page that was wholly free last, + 1; it is warm if it still is */
-	uint64_t n_free; /* free blocks */
+	uint32_t list[BUCKET_SHELVES]; /* the page to cut next, + 1; 0: no block is free there */
+	uint32_t warm;                 /* the page that was wholly free last, + 1; it is warm if it still is */
+	uint32_t n_pages;
+	uint64_t n_free;               /* free blocks, on all shelves */
 };
 
 struct bucket_heap {
 	uint32_t page_shift; /* BUCKET_SMALL_PAGE_SHIFT or HW_PAGE_SHIFT */
+	uint32_t shelf;      /* bucket_shelf() */
 	uint64_t *bits;      /* free blocks; in other than bucket pages: whatever was there */
 	struct wire_stats *stats; /* written, never believed */
 	struct pages pages;  /* runs, in allocator pages */
@@ -101,6 +115,12 @@ int bucket_insert(struct bucket_heap *h, uint32_t first_hw, uint32_t n_hw);
 /* The same in allocator pages, for memory that is not the daemon's and need not be whole hardware
  * pages. */
 int bucket_insert_pages(struct bucket_heap *h, uint32_t first, uint32_t n);
+
+/* From which shelf blocks are taken from now on: what CPUs with the same number modulo BUCKET_SHELVES share. */
+static inline void bucket_shelf(struct bucket_heap *h, uint32_t cpu)
+{
+	h->shelf = cpu % BUCKET_SHELVES;
+}
 
 /* A block of at least size bytes. 0 and *offset; or BUCKET_DRY (always so for size 0 and for more
  * than the arena). */

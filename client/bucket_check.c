@@ -57,23 +57,23 @@ static int check_page(const struct bucket_heap *h, uint32_t page, struct found *
 	return 0;
 }
 
-/* The ring holds pages of this bucket with free blocks, each once (its links agree and it closes),
- * a warm one last. */
-static int check_ring(const struct bucket_heap *h, uint32_t b, const struct found *found)
+/* The ring holds pages of this bucket and shelf with free blocks, each once (its links agree and it closes),
+ * a warm one last. How many in *n. */
+static int check_ring(const struct bucket_heap *h, uint32_t b, uint32_t shelf, uint64_t listable, uint64_t *n)
 {
-	uint32_t head = h->bucket[b].list;
+	uint32_t head = h->bucket[b].list[shelf];
 	uint32_t page = head - 1;
-	uint64_t n = 0;
 
+	*n = 0;
 	if (!head)
-		return found->listable == 0 ? 0 : -EUCLEAN;
+		return 0;
 	do {
 		const struct page *p;
 
-		if (page >= h->pages.n || n++ == found->listable)
+		if (page >= h->pages.n || (*n)++ == listable)
 			return -EUCLEAN;
 		p = page_at(h, page);
-		if (page_kind(p) != PAGE_USED || bucket_of(p) != b + 1 || !free_of(p))
+		if (page_kind(p) != PAGE_USED || bucket_of(p) != b + 1 || shelf_of(p) != shelf || !free_of(p))
 			return -EUCLEAN;
 		if (p->next >= h->pages.n || page_at(h, p->next)->prev != page)
 			return -EUCLEAN;
@@ -81,7 +81,19 @@ static int check_ring(const struct bucket_heap *h, uint32_t b, const struct foun
 			return -EUCLEAN;
 		page = p->next;
 	} while (page != head - 1);
-	return n == found->listable ? 0 : -EUCLEAN;
+	return 0;
+}
+
+static int check_shelves(const struct bucket_heap *h, uint32_t b, uint64_t listable)
+{
+	uint64_t n;
+
+	for (uint32_t shelf = 0; shelf < BUCKET_SHELVES; shelf++) {
+		if (check_ring(h, b, shelf, listable, &n) < 0)
+			return -EUCLEAN;
+		listable -= n;
+	}
+	return listable == 0 ? 0 : -EUCLEAN;
 }
 
 static int check_bucket(const struct bucket_heap *h, uint32_t b, const struct found *found)
@@ -89,6 +101,8 @@ static int check_bucket(const struct bucket_heap *h, uint32_t b, const struct fo
 	const struct wire_bucket *stats = &h->stats->bucket[b];
 
 	if (h->bucket[b].n_free != found->free || found->whole > 1)
+		return -EUCLEAN;
+	if (h->bucket[b].n_pages != found->pages)
 		return -EUCLEAN;
 	if (stats->free != (uint32_t)found->free || stats->pages != found->pages)
 		return -EUCLEAN;
@@ -98,7 +112,7 @@ static int check_bucket(const struct bucket_heap *h, uint32_t b, const struct fo
 		return -EUCLEAN;
 	if (stats->high_water != stats->per_page)
 		return -EUCLEAN;
-	return check_ring(h, b, found);
+	return check_shelves(h, b, found->listable);
 }
 
 int bucket_check(const struct bucket_heap *h)

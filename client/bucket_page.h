@@ -2,7 +2,7 @@
  * bucket_page.h: what the page table says of a bucket page; inside the bucket allocator only
  *
  * The tag of a used run's first page: the bucket + 1 (0: a run of whole pages, one large block),
- * the number of free blocks, the number of blocks in use. Both numbers, so that "full" and "wholly
+ * the number of free blocks, the number of blocks in use, the shelf. Both numbers, so that "full" and "wholly
  * free" are each a test for zero, and one addition moves a block from one to the other. Pages that
  * are free or absent have tag 0, so "is this a bucket page" is a test for zero as well.
  */
@@ -15,11 +15,15 @@
 #define BUCKET_SHIFT PAGE_KIND_BITS
 #define FREE_SHIFT   (BUCKET_SHIFT + 4)
 #define USED_SHIFT   (FREE_SHIFT + 9)
+#define SHELF_SHIFT  (USED_SHIFT + 9)
 #define BUCKET_MASK  (0xfu << BUCKET_SHIFT)
 #define FREE_MASK    (0x1ffu << FREE_SHIFT)
 #define USED_MASK    (0x1ffu << USED_SHIFT)
+#define SHELF_MASK   ((BUCKET_SHELVES - 1) << SHELF_SHIFT)
 #define ONE_FREE     (1u << FREE_SHIFT)
 #define ONE_USED     (1u << USED_SHIFT)
+_Static_assert((BUCKET_SHELVES & (BUCKET_SHELVES - 1)) == 0 && SHELF_MASK >> SHELF_SHIFT == BUCKET_SHELVES - 1,
+	       "a shelf fits its bits");
 _Static_assert(BUCKET_COUNT + 1 <= 0xf, "a bucket fits its bits");
 _Static_assert((1u << (HW_PAGE_SHIFT - BUCKET_MIN_SHIFT)) <= 0x1ff, "blocks of a page fit theirs");
 
@@ -72,6 +76,12 @@ static inline uint64_t *bits_of(const struct bucket_heap *h, uint64_t page)
 static inline uint32_t bucket_of(const struct page *p)
 {
 	return (p->kind_tag & BUCKET_MASK) >> BUCKET_SHIFT;
+}
+
+/* Which shelf a bucket page is on. */
+static inline uint32_t shelf_of(const struct page *p)
+{
+	return (p->kind_tag & SHELF_MASK) >> SHELF_SHIFT;
 }
 
 static inline uint32_t free_of(const struct page *p)

@@ -233,7 +233,7 @@ static void given(struct bucket_model *m, uint64_t offset, uint64_t bytes, bool 
 		must(!m->taken[u]); /* blocks do not overlap */
 		m->taken[u] = 1;
 	}
-	if (!large && m->cut[page].live == 0)
+	if (!large && m->cut[page].live == 0 && !m->shelves)
 		must(!any_partial(m, bytes, page)); /* fresh pages are cut last */
 	for (uint32_t i = page; i < page + pages; i++) {
 		struct cut *c = &m->cut[i];
@@ -263,6 +263,12 @@ static bool is_dry(const struct bucket_model *m, uint64_t bytes, bool large)
 	if (!large && any_partial(m, bytes, UINT32_MAX))
 		return false;
 	return longest_empty(m) < pages;
+}
+
+void model_shelf(struct bucket_model *m, uint32_t cpu)
+{
+	bucket_shelf(&m->h, cpu);
+	m->shelves |= m->h.shelf != 0;
 }
 
 uint64_t model_alloc(struct bucket_model *m, uint64_t size)

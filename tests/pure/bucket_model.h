@@ -33,6 +33,7 @@ struct bucket_model {
 	void *storage;
 	size_t storage_size;
 
+	bool shelves; /* more than one is used: a page may come while others have blocks */
 	uint32_t n_hw;
 	uint32_t n_pages;
 	uint32_t hw_pages; /* allocator pages of a hardware page */
@@ -61,6 +62,9 @@ void model_done(struct bucket_model *m);
 
 /* Whether all of it is right and absent, the pages come; else it must be refused. */
 void model_insert(struct bucket_model *m, uint32_t first_hw, uint32_t n_hw);
+
+/* Blocks are this CPU's from now on. */
+void model_shelf(struct bucket_model *m, uint32_t cpu);
 
 /* The block's offset; NO_BLOCK if the heap is dry, which it must be when the model says so. */
 uint64_t model_alloc(struct bucket_model *m, uint64_t size);

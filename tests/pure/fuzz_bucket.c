@@ -42,7 +42,11 @@ static uint64_t size(struct input *in)
 
 static void step(struct bucket_model *m, struct input *in)
 {
-	switch (byte(in) & 7) {
+	uint32_t what = byte(in);
+
+	if (what >> 6 == 3)
+		model_shelf(m, what >> 3 & 7);
+	switch (what & 7) {
 	case 0:
 	case 1:
 		(void)model_alloc(m, size(in));

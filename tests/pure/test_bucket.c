@@ -252,6 +252,70 @@ static void test_pages_change_seldom(void **state)
 	}
 }
 
+static uint64_t page_of(const struct bucket_model *m, uint64_t offset)
+{
+	return offset / m->page;
+}
+
+/* Each shelf has pages of its own, and its blocks come back to them. */
+static void test_shelves(void **state)
+{
+	struct bucket_model *m = model_new_full(200);
+	uint64_t first[BUCKET_SHELVES];
+
+	(void)state;
+	for (uint32_t cpu = 0; cpu < BUCKET_SHELVES; cpu++) {
+		model_shelf(m, cpu);
+		first[cpu] = model_alloc(m, 64);
+		for (uint32_t other = 0; other < cpu; other++)
+			assert_true(page_of(m, first[cpu]) != page_of(m, first[other]));
+		if (cpu == 0) /* a page's worth free elsewhere would be enough for all */
+			for (int i = 0; i < 62; i++)
+				assert_int_equal(page_of(m, first[0]), page_of(m, model_alloc(m, 64)));
+		else
+			for (int i = 0; i < 60; i++)
+				assert_int_equal(page_of(m, first[cpu]), page_of(m, model_alloc(m, 64)));
+	}
+	model_shelf(m, 0);
+	model_free_at(m, first[3]); /* whoever frees it */
+	model_shelf(m, 3);
+	assert_int_equal(first[3], model_alloc(m, 64));
+	model_same(m);
+	model_free_all(m);
+	model_done(m);
+}
+
+/* A shelf fetches: the page that is warm, whoever had it; then while there are enough free blocks elsewhere; at last because there is no page. */
+static void test_shelves_fetch(void **state)
+{
+	struct bucket_model *m = model_new_full(200);
+	uint64_t offset;
+
+	(void)state;
+	offset = model_alloc(m, 1024);
+	model_free_block(m, 0);
+	model_shelf(m, 1);
+	assert_int_equal(page_of(m, offset), page_of(m, model_alloc(m, 1024)));
+
+	for (int i = 1; i < 64; i++) /* 16 pages of 4 blocks */
+		assert_int_not_equal(NO_BLOCK, model_alloc(m, 1024));
+	assert_int_equal(16, m->stats->bucket[6].pages);
+	for (uint64_t page = 0; page < 12; page++) /* one of each of 12 pages: 16 / 8 + 1 pages' worth */
+		model_free_at(m, (199 - page) * HW_PAGE_SIZE);
+	model_shelf(m, 2);
+	assert_int_not_equal(NO_BLOCK, model_alloc(m, 1024));
+	assert_int_equal(16, m->stats->bucket[6].pages); /* fetched */
+	assert_int_not_equal(NO_BLOCK, model_alloc(m, 1024));
+	assert_int_equal(17, m->stats->bucket[6].pages); /* new: 11 are too few */
+	model_same(m);
+
+	assert_int_equal(183, model_fill(m, 4096)); /* all the others, and the warm ones */
+	assert_int_equal(3 + 11, model_fill(m, 1024));
+	model_same(m);
+	model_free_all(m);
+	model_done(m);
+}
+
 /* Warm pages are given up before any request fails: of another bucket, for a block, for a run. */
 static void test_warm_given_up(void **state)
 {
@@ -443,6 +507,9 @@ static void test_check_sees(void **state)
 		}
 		if (m->cut[page].live == 64)
 			continue; /* full: in no ring */
+		p->kind_tag ^= 1u << (2 + 4 + 9 + 9);
+		assert_int_equal(-EUCLEAN, bucket_check(&m->h));
+		p->kind_tag ^= 1u << (2 + 4 + 9 + 9);
 		p->next ^= 1;
 		assert_int_equal(-EUCLEAN, bucket_check(&m->h));
 		p->next ^= 1;
@@ -450,7 +517,14 @@ static void test_check_sees(void **state)
 		assert_int_equal(-EUCLEAN, bucket_check(&m->h));
 		p->prev ^= 1;
 	}
-	m->h.bucket[2].list = 0;
+	m->h.bucket[2].n_pages++;
+	assert_int_equal(-EUCLEAN, bucket_check(&m->h));
+	m->h.bucket[2].n_pages--;
+	m->h.bucket[2].list[1] = m->h.bucket[2].list[0]; /* in the ring of another shelf, too */
+	assert_int_equal(-EUCLEAN, bucket_check(&m->h));
+	m->h.bucket[2].list[0] = 0;
+	assert_int_equal(-EUCLEAN, bucket_check(&m->h));
+	m->h.bucket[2].list[1] = 0;
 	assert_int_equal(-EUCLEAN, bucket_check(&m->h));
 	model_free(m);
 }
@@ -468,6 +542,8 @@ int main(void)
 		cmocka_unit_test(test_bad_frees),
 		cmocka_unit_test(test_warm_page),
 		cmocka_unit_test(test_pages_change_seldom),
+		cmocka_unit_test(test_shelves),
+		cmocka_unit_test(test_shelves_fetch),
 		cmocka_unit_test(test_warm_given_up),
 		cmocka_unit_test(test_warm_given_up_by_failure),
 		cmocka_unit_test(test_small_and_large_apart),

@@ -14,6 +14,7 @@
 struct habit {
 	uint32_t max_size;
 	uint32_t alloc, aligned, free, bad, insert, reclaim; /* weights */
+	uint32_t cpus;
 };
 
 static struct habit habit_new(struct rng *r, uint64_t bytes)
@@ -29,6 +30,7 @@ static struct habit habit_new(struct rng *r, uint64_t bytes)
 		.bad = rng_below(r, 4),
 		.insert = rng_below(r, 5),
 		.reclaim = rng_below(r, 3),
+		.cpus = 1 + (rng_below(r, 2) ? rng_below(r, 2 * BUCKET_SHELVES) : 0),
 	};
 }
 
@@ -37,6 +39,7 @@ static void step(struct bucket_model *m, const struct habit *habit, struct rng *
 	uint32_t pick = rng_below(r, habit->alloc + habit->aligned + habit->free + habit->bad +
 					 habit->insert + habit->reclaim);
 
+	model_shelf(m, rng_below(r, habit->cpus));
 	if (pick < habit->alloc) {
 		(void)model_alloc(m, rng_skewed(r, habit->max_size));
 	} else if ((pick -= habit->alloc) < habit->aligned) {
