@@ -21,7 +21,7 @@ static uint32_t n_cpus(const struct hand *hand)
 
 static uint32_t max_of(const struct hand *hand, uint32_t kind)
 {
-	return atomic_load_explicit(&hand->arrays.max[kind], memory_order_relaxed);
+	return atomic_load_explicit(&hand->arrays.max[kind], memory_order_relaxed) / RSEQ_STEP;
 }
 
 /* How many go back at once: so that an array that was full is half full afterwards, or more. */
@@ -42,9 +42,9 @@ uint32_t hand_cpus(uint64_t usable)
 
 static void renew(struct hand *hand)
 {
-	static _Atomic uint64_t last = RSEQ_OPEN_MIN - 1; /* a child goes on counting where its parent was */
+	static _Atomic uint64_t next = RSEQ_OPEN_MIN; /* a child goes on counting where its parent was */
 
-	hand->open = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+	hand->open = atomic_fetch_add_explicit(&next, RSEQ_OPEN_NEXT, memory_order_relaxed);
 	hand->last_serial = hand->open << HAND_SERIAL_BITS;
 }
 
@@ -92,7 +92,7 @@ void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, 
 	hand->bucket = bucket;
 	hand->calm = HAND_CALM;
 	hand->lost = false;
-	hand->arrays.n_marks = n ? hand_marks_size(usable) : 0;
+	hand->arrays.n_units = n ? usable >> HAND_UNIT_SHIFT : 0;
 	atomic_store_explicit(&hand->arrays.heads, n ? layout->heads : NULL, memory_order_relaxed);
 	atomic_store_explicit(&hand->arrays.slots, n ? layout->slots : NULL, memory_order_relaxed);
 	atomic_store_explicit(&hand->arrays.n_cpus, n, memory_order_relaxed);
@@ -110,7 +110,7 @@ void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, 
 
 		if (n && bytes_of(kind) > UINT64_C(1) << bucket->page_shift)
 			max = 0; /* whole pages, no bucket */
-		atomic_store_explicit(&hand->arrays.max[kind], (uint32_t)max, memory_order_relaxed);
+		atomic_store_explicit(&hand->arrays.max[kind], RSEQ_MAX((uint32_t)max), memory_order_relaxed);
 	}
 	renew(hand);
 	hand->first_open = hand->open;
@@ -122,12 +122,12 @@ void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, 
 
 static uint8_t *mark_at(const struct hand *hand, uint64_t offset)
 {
-	return &atomic_load_explicit(&hand->arrays.marks, memory_order_relaxed)[offset >> HAND_UNIT_SHIFT];
+	return &atomic_load_explicit(&hand->arrays.marks, memory_order_relaxed)[rseq_number(offset)];
 }
 
 static bool has_mark_at(const struct hand *hand, uint64_t offset)
 {
-	return !(offset & (bytes_of(0) - 1)) && offset >> HAND_UNIT_SHIFT < hand->arrays.n_marks;
+	return !(offset & (bytes_of(0) - 1)) && offset >> HAND_UNIT_SHIFT < hand->arrays.n_units;
 }
 
 /* What the mark of a block of that size is. */
@@ -136,13 +136,26 @@ static uint8_t mark_of(const struct hand *hand, uint64_t size)
 	return size > UINT64_C(1) << hand->bucket->page_shift ? HAND_LARGE : (uint8_t)HAND_MARK(bucket_for(size));
 }
 
+/* Marks of a part of what is turned are in 1 << RSEQ_TURN stretches. */
+static void touch_part(const struct hand *hand, uint64_t first, uint64_t n, void (*touch)(void *ctx, void *addr, size_t bytes), void *ctx)
+{
+	for (uint64_t i = 0; i < 1u << RSEQ_TURN && n; i++)
+		touch(ctx, mark_at(hand, (first + i) << HAND_UNIT_SHIFT), n >> RSEQ_TURN);
+}
+
 void hand_touch(const struct hand *hand, uint32_t first_hw, uint32_t n_hw,
 		void (*touch)(void *ctx, void *addr, size_t bytes), void *ctx)
 {
-	uint64_t per_page = HW_PAGE_SIZE >> HAND_UNIT_SHIFT, first = first_hw * per_page, n = n_hw * per_page;
+	uint64_t per_page = HW_PAGE_SIZE >> HAND_UNIT_SHIFT, first = first_hw * per_page, n = n_hw * per_page, head, whole;
 
-	if (n && first < hand->arrays.n_marks && n <= hand->arrays.n_marks - first)
-		touch(ctx, mark_at(hand, first << HAND_UNIT_SHIFT), n);
+	if (!n || first >= hand->arrays.n_units || n > hand->arrays.n_units - first)
+		return;
+	head = min_u64(n, align_up(first, RSEQ_TURNED) - first);
+	touch_part(hand, first, head, touch, ctx);
+	whole = (n - head) / RSEQ_TURNED * RSEQ_TURNED;
+	if (whole)
+		touch(ctx, mark_at(hand, (first + head) << HAND_UNIT_SHIFT), whole);
+	touch_part(hand, first + head + whole, n - head - whole, touch, ctx);
 }
 
 /* Nobody else knows of the block: no sequence believes its byte. */
@@ -153,51 +166,50 @@ void hand_mark(struct hand *hand, uint64_t size, uint64_t offset)
 
 int hand_alloc(struct hand *hand, uint64_t size, uint64_t *offset)
 {
-	int r = bucket_alloc(hand->bucket, size, offset);
+	int r;
 
-	if (r == 0 && hand->arrays.n_marks)
+	bucket_shelf(hand->bucket, rseq_cpu());
+	r = bucket_alloc(hand->bucket, size, offset);
+
+	if (r == 0 && hand->arrays.n_units)
 		hand_mark(hand, size, *offset);
 	return r;
 }
 
 bool hand_is_out(const struct hand *hand, uint64_t offset)
 {
-	if (!hand->arrays.n_marks)
+	if (!hand->arrays.n_units)
 		return true;
 	return has_mark_at(hand, offset) && __atomic_load_n(mark_at(hand, offset), __ATOMIC_RELAXED);
 }
 
 bool hand_claim(struct hand *hand, uint64_t offset)
 {
-	if (!hand->arrays.n_marks)
+	if (!hand->arrays.n_units)
 		return true;
 	return has_mark_at(hand, offset) && __atomic_exchange_n(mark_at(hand, offset), 0, __ATOMIC_ACQ_REL);
 }
 
 /* ---- batches ---- */
 
-/* Blocks whose marks share a cache line should be one CPU's: so a batch ends where a line does, if it need not be long for that. */
 void hand_refill(struct hand *hand, uint64_t size)
 {
-	uint64_t offset, offset_after = 0, open = atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed), most;
-	uint32_t kind, least;
+	uint64_t offset, open = atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed), most;
+	uint32_t kind;
 
 	if (!open || size - 1 >= HW_PAGE_SIZE)
 		return;
 	kind = bucket_for(size);
-	most = min_u64((max_of(hand, kind) + 1) / 2, HAND_REFILL);
-	least = bytes_of(kind) * HAND_BATCH > HAND_LINE ? HAND_BATCH : HAND_REFILL_MIN; /* a line may be less than a batch */
+	bucket_shelf(hand->bucket, rseq_cpu());
+	most = min_u64((max_of(hand, kind) + 1) / 2, min_u64(HAND_REFILL, HAND_REFILL_BYTES / bytes_of(kind)));
 	for (uint32_t n = 0; n < most; n++) {
-		if (n >= least && !(offset_after % HAND_LINE))
-			return;
 		if (bucket_alloc(hand->bucket, bytes_of(kind), &offset) != 0)
 			return;
 		POINT(HAND_REFILLS);
-		if (!rseq_push(&hand->arrays, HAND_MARK(kind), open, offset >> HAND_UNIT_SHIFT)) {
+		if (!rseq_push(&hand->arrays, HAND_MARK(kind), open, rseq_number(offset))) {
 			(void)bucket_free(hand->bucket, offset, NULL);
 			return;
 		}
-		offset_after = offset + bytes_of(kind);
 	}
 }
 
@@ -216,7 +228,7 @@ bool hand_spill(struct hand *hand, uint64_t offset)
 		if (!rseq_pop(&hand->arrays, HAND_MARK(kind), open, &number))
 			break;
 		POINT(HAND_SPILLS);
-		(void)bucket_free(hand->bucket, number << HAND_UNIT_SHIFT, &pages_free);
+		(void)bucket_free(hand->bucket, rseq_offset(number), &pages_free);
 		any |= pages_free;
 	}
 	return any;
@@ -241,11 +253,11 @@ static bool drain(struct hand *hand)
 			uint64_t was = atomic_load_explicit(head, memory_order_relaxed);
 			uint32_t given = RSEQ_ARRAY_GIVEN(was);
 
-			for (uint32_t n = RSEQ_ARRAY_TAKEN(was); n != given; n--) {
-				uint64_t number = *rseq_slot(&hand->arrays, cpu, kind, n);
+			for (uint32_t at = RSEQ_ARRAY_TAKEN(was); at != given; at -= RSEQ_STEP) {
+				uint64_t number = *rseq_slot(&hand->arrays, cpu, kind, at);
 
 				/* refused where two frees at one instant were both believed: it is there twice, and is freed once */
-				(void)bucket_free(hand->bucket, number << HAND_UNIT_SHIFT, NULL);
+				(void)bucket_free(hand->bucket, rseq_offset(number), NULL);
 				any = true;
 			}
 			atomic_store_explicit(head, RSEQ_ARRAY_EMPTY(given), memory_order_relaxed);
@@ -273,7 +285,7 @@ bool hand_end(struct hand *hand)
 		return false;
 	exchange_rows(hand, n_cpus(hand));
 	atomic_store_explicit(&hand->arrays.n_cpus, 0, memory_order_relaxed);
-	hand->arrays.n_marks = 0;
+	hand->arrays.n_units = 0;
 	return true;
 }
 
@@ -307,7 +319,7 @@ int hand_check(struct hand *hand)
 	(void)hand_shut(hand);
 	if (hand->lost || hand_bytes(hand))
 		return -EUCLEAN;
-	for (uint64_t i = 0; i < hand->arrays.n_marks; i++) {
+	for (uint64_t i = 0; i < hand->arrays.n_units; i++) {
 		uint64_t offset = i << HAND_UNIT_SHIFT;
 		uint8_t mark = *mark_at(hand, offset);
 		uint64_t size = mark ? bucket_size(hand->bucket, offset) : 0;
@@ -316,7 +328,7 @@ int hand_check(struct hand *hand)
 			return -EUCLEAN; /* nobody has it, or not a block of that kind */
 		marked += size;
 	}
-	if (hand->arrays.n_marks && hand->bucket->stats->used != marked)
+	if (hand->arrays.n_units && hand->bucket->stats->used != marked)
 		return -EUCLEAN; /* blocks that neither anybody has nor anybody can get */
 	return bucket_check(hand->bucket);
 }

@@ -1,11 +1,13 @@
 /*
  * hand.h: free blocks of one heap at hand, for each CPU
  *
- * Model: for each CPU and each bucket an array of free blocks (client/rseq_arrays.h), as numbers: offset / 16. A
+ * Model: for each CPU and each bucket an array of free blocks (client/rseq_arrays.h), as numbers (rseq_number). A
  * request is served from the array of its CPU, a freed block goes there, and neither takes a lock. To the
  * bucket allocator blocks in an array are in use. For each 16 bytes of the heap there is one byte, the mark:
  * at the start of a block that somebody has it tells the block's bucket, elsewhere it is 0. So a free needs
- * nothing else to know what it is given, and a block that is free already is seen to be.
+ * nothing else to know what it is given, and a block that is free already is seen to be. Blocks come to an array from
+ * the CPU's shelf (client/bucket.h): marks of one page are in one cache line or a few, and so one CPU's, as long as
+ * blocks are freed where they were taken.
  *
  * The gate: open, everybody takes and gives as said. Whoever must see every block has it shut, under the
  * heap's lock: the gate is stored 0, rseq_barrier() ends what is under way, and all arrays are emptied into the bucket
@@ -39,9 +41,8 @@
 #define HAND_HEAP_MIN (32ull * 1024)    /* bytes a CPU that a heap must have to have any: slots are 4 KiB a CPU */
 #define HAND_ALL 2304u                  /* blocks that all CPUs and sizes of a heap may have together: what hand_shut moves */
 #define HAND_BATCH 8u                  /* blocks, between an array and the bucket allocator */
-#define HAND_REFILL 20u                /* at most, from there; at least HAND_REFILL_MIN, if there are */
-#define HAND_REFILL_MIN 4u
-#define HAND_LINE 1024u                /* bytes of which the marks have a cache line */
+#define HAND_REFILL 20u                /* at most, from there, and at most HAND_REFILL_BYTES */
+#define HAND_REFILL_BYTES (16u * 1024)
 #define HAND_CALM 64u                   /* blocks through the lock, none of them in vain, before the gate opens again */
 
 /* The mark of a block: its bucket's, or that of a kind that never has an array, for a block of whole pages. */
@@ -68,7 +69,7 @@ struct hand {
 struct hand_layout {
 	struct wire_heads *heads; /* n_cpus of them; hand_end leaves those of a partition's rows as hand_begin found them */
 	uint32_t *slots;          /* rseq_slots_size(n_cpus) bytes */
-	uint8_t *marks;           /* hand_marks_size() bytes, zeroed */
+	uint8_t *marks;           /* hand_marks_size() bytes, zeroed, at an even address */
 	uint32_t n_cpus;
 };
 
@@ -78,7 +79,7 @@ uint32_t hand_cpus(uint64_t usable);
 /* Bytes of marks. */
 static inline size_t hand_marks_size(uint64_t usable)
 {
-	return (size_t)(usable >> HAND_UNIT_SHIFT);
+	return rseq_marks_size(usable >> HAND_UNIT_SHIFT);
 }
 
 /*

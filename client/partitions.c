@@ -9,7 +9,6 @@
 #include "client/mapping.h"
 #include "client/private.h"
 
-#define CACHE_LINE 64
 #define BLOCK_ALIGN 16
 #define AT_HAND_MIN 4 /* fewer numbers at a time are not worth an exchange */
 #define LINKS_MIN (HW_PAGE_SIZE / sizeof(uint32_t))

@@ -33,6 +33,9 @@
  */
 uint32_t rseq_cpus(void);
 
+/* The CPU that the thread runs on, or was on a moment ago; 0 where there are no sequences. A load, a hint. */
+static inline uint32_t rseq_cpu(void);
+
 /*
  * When it returns 0, no sequence that began before the call is still to end. Enters the kernel, and waits
  * for no thread of this process: it interrupts the CPUs that run it. (Kernels without PREEMPT_RT let one membarrier wait
@@ -51,6 +54,13 @@ static inline void rseq_begin(void)
 {
 }
 
+uint32_t rseq_test_cpu(void);
+
+static inline uint32_t rseq_cpu(void)
+{
+	return rseq_test_cpu();
+}
+
 #elif WITH_RSEQ && !HAS_TSAN
 #define RSEQ_HERE 1
 #include <sys/rseq.h>
@@ -58,6 +68,11 @@ static inline void rseq_begin(void)
 static inline struct rseq *rseq_self(void)
 {
 	return (struct rseq *)(void *)((char *)__builtin_thread_pointer() + __rseq_offset);
+}
+
+static inline uint32_t rseq_cpu(void)
+{
+	return __atomic_load_n(&rseq_self()->cpu_id_start, __ATOMIC_RELAXED);
 }
 
 /* Where a thread's area lies from its thread pointer: a copy at hand, since glibc's own takes one load more. */
@@ -79,6 +94,11 @@ static inline void rseq_begin(void)
 
 static inline void rseq_begin(void)
 {
+}
+
+static inline uint32_t rseq_cpu(void)
+{
+	return 0;
 }
 #endif
 

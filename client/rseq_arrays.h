@@ -48,15 +48,15 @@
  */
 struct rseq_arrays {
 	_Atomic uint32_t n_cpus;
-	_Atomic uint32_t max[WIRE_HEADS_KINDS]; /* numbers in an array, at most RSEQ_SLOTS */
+	_Atomic uint32_t max[WIRE_HEADS_KINDS]; /* of an array: RSEQ_MAX() of how many numbers it has at most */
 	uint32_t pad;
 	_Atomic(struct wire_heads *) heads;
 	_Atomic(uint32_t *) slots;
-	_Atomic(uint8_t *) marks;               /* one for each number */
+	_Atomic(uint8_t *) marks;               /* one for each number: rseq_marks_size() bytes */
 	_Atomic(const struct wire_control *) control; /* its state must be STATE_LIVE for a block to be marked or claimed */
-	uint8_t *base;                          /* of the memory whose first 16 bytes are number 0 */
+	uint8_t *base;                          /* of the memory that blocks are in */
 	_Atomic uint64_t gate;
-	_Atomic uint64_t n_marks;
+	_Atomic uint64_t n_units;               /* of 16 bytes, from base on, in which blocks begin */
 } __attribute__((__aligned__(128)));
 
 /*
@@ -76,23 +76,59 @@ enum rseq_result {
 	RSEQ_DONE,
 };
 
-/* A head: below what was taken, above what was given; both are counted down, modulo 2^32. */
+/*
+ * A head: below what was taken, above what was given; both are counted down, modulo 2^32, in steps of a slot's bytes: so the low
+ * byte of either is a place in the ring.
+ */
+#define RSEQ_STEP WIRE_RING_STEP
 #define RSEQ_ARRAY_COUNT(head) WIRE_RING_COUNT(head)
 #define RSEQ_ARRAY_TAKEN(head) ((uint32_t)(head))
 #define RSEQ_ARRAY_GIVEN(head) ((uint32_t)((head) >> 32))
-#define RSEQ_ARRAY_EMPTY(n) ((uint64_t)(n) << 32 | (n)) /* n: uint32_t, given and taken */
+#define RSEQ_ARRAY_EMPTY(at) ((uint64_t)(at) << 32 | (at)) /* at: uint32_t, given and taken */
+#define RSEQ_MAX(numbers) ((numbers) * RSEQ_STEP)
+_Static_assert(RSEQ_STEP == sizeof(uint32_t) && RSEQ_SLOTS * RSEQ_STEP == 256, "a byte is a place in the ring");
 
 static inline _Atomic uint64_t *rseq_head(const struct rseq_arrays *a, uint32_t cpu, uint32_t kind)
 {
 	return &atomic_load_explicit(&a->heads, memory_order_relaxed)[cpu].head[kind];
 }
 
-/* The slot of the n-th number that an array was given. */
-static inline uint32_t *rseq_slot(const struct rseq_arrays *a, uint32_t cpu, uint32_t kind, uint32_t n)
+/* The slot of the number that an array was given, or that was taken, when its head said `at`. */
+static inline uint32_t *rseq_slot(const struct rseq_arrays *a, uint32_t cpu, uint32_t kind, uint32_t at)
 {
 	uint32_t *slots = atomic_load_explicit(&a->slots, memory_order_relaxed);
 
-	return &slots[(cpu * WIRE_HEADS_KINDS + kind) * RSEQ_SLOTS + n % RSEQ_SLOTS];
+	return &slots[(cpu * WIRE_HEADS_KINDS + kind) * RSEQ_SLOTS + at / RSEQ_STEP % RSEQ_SLOTS];
+}
+
+/*
+ * The number of a block: which unit of 16 bytes it begins in, with the low 16 bits turned by 2. So marks of blocks of 64 bytes and
+ * more are neighbours, and all that a page of them has are in one cache line. Of 1 MiB of blocks, and of what is left at the end,
+ * marks take RSEQ_TURNED bytes.
+ */
+#define RSEQ_TURN 2
+#define RSEQ_TURNED 65536u
+
+static inline uint32_t rseq_turn(uint32_t n, uint32_t by)
+{
+	uint32_t low = n % RSEQ_TURNED;
+
+	return n - low + (low >> by | low << (16 - by)) % RSEQ_TURNED;
+}
+
+static inline uint32_t rseq_number(uint64_t offset)
+{
+	return rseq_turn((uint32_t)(offset >> 4), RSEQ_TURN);
+}
+
+static inline uint64_t rseq_offset(uint64_t number)
+{
+	return (uint64_t)rseq_turn((uint32_t)number, 16 - RSEQ_TURN) << 4;
+}
+
+static inline size_t rseq_marks_size(uint64_t units)
+{
+	return (size_t)align_up(units, RSEQ_TURNED);
 }
 
 /* Bytes of the slots of so many CPUs. */
@@ -101,8 +137,9 @@ static inline size_t rseq_slots_size(uint32_t n_cpus)
 	return (size_t)n_cpus * WIRE_HEADS_KINDS * RSEQ_SLOTS * sizeof(uint32_t);
 }
 
-/* What the gate is when it is open: above all values that a counter can have (client/rseq_arrays_x86_64.h). */
-#define RSEQ_OPEN_MIN (UINT64_C(1) << 32)
+/* What the gate is when it is open is odd, and so no address of marks (client/rseq_arrays_x86_64.h). */
+#define RSEQ_OPEN_MIN (UINT64_C(1) << 32 | 1)
+#define RSEQ_OPEN_NEXT 2u
 
 #define RSEQ_INLINE static inline __attribute__((always_inline))
 

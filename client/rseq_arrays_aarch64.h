@@ -31,7 +31,8 @@
 	"subs %[t], %[t], %[open]\n" \
 	"b.ne %l[no]\n"
 #define RSEQ_ARRAYS_FIELDS(arrays) \
-	[self] "r"(rseq_self_quick()), [a] "r"(arrays), RSEQ_FIELD(gate), RSEQ_FIELD(heads), RSEQ_FIELD(slots), RSEQ_FIELD(n_cpus)
+	[self] "r"(rseq_self_quick()), [a] "r"(arrays), RSEQ_FIELD(gate), RSEQ_FIELD(heads), RSEQ_FIELD(slots), RSEQ_FIELD(n_cpus), \
+		[step] "i"(RSEQ_STEP)
 #define RSEQ_ARRAYS_END RSEQ_ABORTS_TO("no")
 
 #define RSEQ_LIVES \
@@ -60,9 +61,16 @@ _Static_assert(WIRE_HEADS_KINDS == 1 << 4, "the sequences shift");
 #define RSEQ_ARRAY_SLOTS \
 	"ldr %[t], [%[a], %[slots]]\n" \
 	"add %[at], %[t], %[at], lsl #8\n"
-#define RSEQ_SLOT_OF(count) "and %w[t], " count ", #63\n"
-#define RSEQ_SLOT "[%[at], %[t], lsl #2]"
-_Static_assert(RSEQ_SLOTS == 63 + 1 && RSEQ_SLOTS * sizeof(uint32_t) == 1 << 8, "the sequences shift");
+#define RSEQ_SLOT_OF(count) "and %w[t], " count ", #255\n"
+#define RSEQ_SLOT "[%[at], %[t]]"
+_Static_assert(RSEQ_SLOTS * sizeof(uint32_t) == 1 << 8, "the sequences shift");
+
+/* A unit's number (rseq_number) in `number`, and back; t is anything after it. */
+#define RSEQ_TO_NUMBER(number, t) \
+	"lsr " t ", " number ", #2\n" \
+	"bfi " t ", " number ", #14, #2\n" \
+	"bfi " number ", " t ", #0, #16\n"
+_Static_assert(RSEQ_TURN == 2 && RSEQ_TURNED == 1 << 16, "the sequences turn");
 
 static inline struct rseq *rseq_self_quick(void)
 {
@@ -82,7 +90,7 @@ RSEQ_INLINE bool rseq_pop(struct rseq_arrays *a, uint64_t mark, uint64_t open, u
 		RSEQ_ARRAY_SLOTS
 		RSEQ_SLOT_OF("%w[n]")
 		"ldr %w[m], " RSEQ_SLOT "\n"
-		"sub %w[n], %w[n], #1\n"
+		"sub %w[n], %w[n], %[step]\n"
 		"str %w[n], [%[head]]\n"
 		RSEQ_ARRAYS_END
 		: [t] "=&r"(t), [at] "=&r"(at), [head] "=&r"(head), [n] "=&r"(n), [m] "=&r"(m)
@@ -110,7 +118,7 @@ RSEQ_INLINE bool rseq_push(struct rseq_arrays *a, uint64_t mark, uint64_t open, 
 		RSEQ_ARRAY_SLOTS
 		RSEQ_SLOT_OF("%w[m]")
 		"str %w[number], " RSEQ_SLOT "\n"
-		"sub %w[m], %w[m], #1\n"
+		"sub %w[m], %w[m], %[step]\n"
 		"str %w[m], [%[head], #4]\n"
 		RSEQ_ARRAYS_END
 		: [t] "=&r"(t), [at] "=&r"(at), [head] "=&r"(head), [n] "=&r"(n), [m] "=&r"(m)
@@ -139,7 +147,7 @@ RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, ui
 		"ldr %w[m], " RSEQ_SLOT "\n"
 		"ldr %[t], [%[a], %[marks]]\n"
 		"ldr %[at], [%[a], %[base]]\n"
-		"sub %w[n], %w[n], #1\n"
+		"sub %w[n], %w[n], %[step]\n"
 		"str %w[n], [%[head]], #4\n"
 		"strb %w[mark], [%[t], %[m]]\n"
 		"2:\n"
@@ -156,7 +164,7 @@ RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, ui
 	*number = m;
 	if (unlikely(!at))
 		return RSEQ_HELD;
-	*block = (void *)(uintptr_t)(at + (m << 4));
+	*block = (void *)(uintptr_t)(at + rseq_offset(m));
 	return RSEQ_DONE;
 no:
 	return RSEQ_NOT;
@@ -197,9 +205,10 @@ RSEQ_INLINE enum rseq_result rseq_free(struct rseq_arrays *a, uint64_t open, con
 		"ldr %[n], [%[a], %[base]]\n"
 		"sub %[number], %[block], %[n]\n"
 		"ror %[number], %[number], #4\n"
-		"ldr %[n], [%[a], %[n_marks]]\n"
+		"ldr %[n], [%[a], %[n_units]]\n"
 		"cmp %[number], %[n]\n"
 		"b.hs %l[no]\n"
+		RSEQ_TO_NUMBER("%[number]", "%[n]")
 		"ldr %[n], [%[a], %[marks]]\n"
 		"add %[byte], %[n], %[number]\n"
 		"ldrb %w[mark], [%[byte]]\n"
@@ -214,7 +223,7 @@ RSEQ_INLINE enum rseq_result rseq_free(struct rseq_arrays *a, uint64_t open, con
 		RSEQ_ARRAY_SLOTS
 		RSEQ_SLOT_OF("%w[m]")
 		"str %w[number], " RSEQ_SLOT "\n"
-		"sub %w[m], %w[m], #1\n"
+		"sub %w[m], %w[m], %[step]\n"
 		RSEQ_CLAIM
 		"str %w[m], [%[head], #4]\n"
 		"2:\n"
@@ -224,7 +233,7 @@ RSEQ_INLINE enum rseq_result rseq_free(struct rseq_arrays *a, uint64_t open, con
 			"5: b %l[held]\n")
 		: [t] "=&r"(t), [at] "=&r"(at), [head] "=&r"(head), [n] "=&r"(n), [m] "=&r"(m), [number] "=&r"(number),
 		  [mark] "=&r"(mark), [kind] "=&r"(kind), [byte] "=&r"(byte), [claim] "=&r"(claim)
-		: RSEQ_ARRAYS_FIELDS(a), RSEQ_LIVES_FIELDS, RSEQ_FIELD(marks), RSEQ_FIELD(n_marks), RSEQ_FIELD(max), RSEQ_FIELD(base),
+		: RSEQ_ARRAYS_FIELDS(a), RSEQ_LIVES_FIELDS, RSEQ_FIELD(marks), RSEQ_FIELD(n_units), RSEQ_FIELD(max), RSEQ_FIELD(base),
 		  [min] "i"(RSEQ_MARK_MIN), [open] "r"(open), [block] "r"(block)
 		: "memory", "cc"
 		: no, full, held);

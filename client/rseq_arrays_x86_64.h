@@ -3,12 +3,15 @@
  *
  * Orders: this processor does loads in order, and stores in order; more is not needed.
  *
- * rseq_free stores twice before it ends: the mark, and the head. After an abort flags and registers are what they were
- * when it was interrupted, and tell whether the first store was done. Its instruction is a shift that moves the mark's bit
- * RSEQ_MARK_OUT out of the byte: it leaves zero and carry both set, which nothing before it in the sequence does: a
- * comparison or subtraction never sets both, an AND no carry, a rotation of 0 none, and sums of addresses are not 0. (Before its
- * first instruction flags are the compiler's; then rax still has the descriptor's address.)
- * With STRICT_FREES it is an exchange, and a register that was 0 since before the sequence no longer is.
+ * rseq_alloc and rseq_free store twice before they end: the head and the mark, or the mark and the head. After an abort flags and
+ * registers are what they were when it was interrupted, and tell whether the first store was done.
+ * In rseq_alloc it is an addition of -RSEQ_STEP: it leaves a carry or, to a count below that, a negative sum. The last before it that
+ * changed flags is the sum of an address and a place, which leaves neither; and whatever flags were before that, the register
+ * of the gate's value did not yet have the address of the marks, which is none (RSEQ_OPEN_MIN).
+ * In rseq_free it is a shift that moves the mark's bit RSEQ_MARK_OUT out of the byte: it leaves zero and carry both set, which
+ * nothing before it in the sequence does: a comparison or subtraction never sets both, rotations leave zero as it was after one, and
+ * sums of addresses are not 0. (Before its first instruction flags are the compiler's; then rax still has the descriptor's
+ * address.) With STRICT_FREES it is an exchange, and a register that was 0 since before the sequence no longer is.
  *
  * Only client/rseq_arrays.h includes this.
  */
@@ -46,14 +49,14 @@
 	"leaq %c[first](%%rax, %[at], 8), %%rax\n"
 _Static_assert(WIRE_HEADS_KINDS == 2 * 8, "the sequences multiply");
 
-/* From that number, and n, what was given or taken: the slot is at RSEQ_SLOT. */
+/* From that number its slots, in `at`. The one for what n says was given or taken is at RSEQ_SLOT. */
 #define RSEQ_ARRAY_SLOTS \
 	"shlq $8, %[at]\n" \
-	"addq %c[slots](%[a]), %[at]\n" \
-	"andl $63, %k[n]\n"
-#define RSEQ_SLOT "%c[behind](%[at], %[n], 4)"
-#define RSEQ_BEHIND [behind] "i"(-(int)(RSEQ_MARK_MIN * RSEQ_SLOTS * sizeof(uint32_t)))
-_Static_assert(RSEQ_SLOTS == 63 + 1 && RSEQ_SLOTS * sizeof(uint32_t) == 1 << 8, "the sequences shift");
+	"addq %c[slots](%[a]), %[at]\n"
+#define RSEQ_SLOT_OF(count) "movzbl " count ", %k[n]\n"
+#define RSEQ_SLOT "%c[behind](%[at], %[n])"
+#define RSEQ_BEHIND [behind] "i"(-(int)(RSEQ_MARK_MIN * RSEQ_SLOTS * sizeof(uint32_t))), [step] "i"(RSEQ_STEP)
+_Static_assert(RSEQ_SLOTS * sizeof(uint32_t) == 1 << 8, "the sequences shift");
 
 RSEQ_INLINE bool rseq_pop(struct rseq_arrays *a, uint64_t mark, uint64_t open, uint64_t *number)
 {
@@ -66,8 +69,9 @@ RSEQ_INLINE bool rseq_pop(struct rseq_arrays *a, uint64_t mark, uint64_t open, u
 		"cmpl 4(%%rax), %k[n]\n"
 		"je %l[no]\n"
 		RSEQ_ARRAY_SLOTS
+		RSEQ_SLOT_OF("%b[n]")
 		"movl " RSEQ_SLOT ", %k[n]\n"
-		"subl $1, (%%rax)\n"
+		"subl %[step], (%%rax)\n"
 		RSEQ_ARRAYS_END
 		: [at] "=&r"(at), [n] "=&r"(n)
 		: RSEQ_ARRAYS_FIELDS(a), RSEQ_BEHIND, [open] "r"(open), [mark] "r"(mark)
@@ -91,10 +95,10 @@ RSEQ_INLINE bool rseq_push(struct rseq_arrays *a, uint64_t mark, uint64_t open, 
 		"subl 4(%%rax), %k[n]\n"
 		"cmpl %[max], %k[n]\n"
 		"jae %l[no]\n"
-		"movl 4(%%rax), %k[n]\n"
 		RSEQ_ARRAY_SLOTS
+		RSEQ_SLOT_OF("4(%%rax)")
 		"movl %k[number], " RSEQ_SLOT "\n"
-		"subl $1, 4(%%rax)\n"
+		"subl %[step], 4(%%rax)\n"
 		RSEQ_ARRAYS_END
 		: [at] "=&r"(at), [n] "=&r"(n)
 		: RSEQ_ARRAYS_FIELDS(a), RSEQ_BEHIND, [open] "r"(open), [mark] "r"(mark), [max] "m"(*max), [number] "r"(number)
@@ -118,16 +122,18 @@ RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, ui
 		"cmpl 4(%%rax), %k[n]\n"
 		"je %l[no]\n"
 		RSEQ_ARRAY_SLOTS
+		"movq %c[marks](%[a]), %[open]\n"
+		RSEQ_SLOT_OF("%b[n]")
 		"movl " RSEQ_SLOT ", %k[n]\n"
-		"movq $-1, %[open]\n"
-		"xaddl %k[open], (%%rax)\n"
-		"movq %c[marks](%[a]), %%rax\n"
+		"addl $-%c[step], (%%rax)\n"
 		"movq %c[base](%[a]), %[at]\n"
-		"movb %b[mark], (%%rax, %[n])\n"
+		"movb %b[mark], (%[open], %[n])\n"
 		"2:\n"
 		RSEQ_ABORT(
-			"shrq $32, %[open]\n"
-			"jnz %l[no]\n"
+			"jc 4f\n"
+			"jns %l[no]\n"
+			"4: cmpq %c[marks](%[a]), %[open]\n"
+			"jne %l[no]\n"
 			"xorl %k[at], %k[at]\n"
 			"jmp 2b\n")
 		: [at] "=&r"(at), [n] "=&r"(n), [open] "+&r"(open)
@@ -137,6 +143,7 @@ RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, ui
 	*number = n;
 	if (unlikely(!at))
 		return RSEQ_HELD;
+	__asm__("rolw %[turn], %w0" : "+r"(n) : [turn] "i"(RSEQ_TURN) : "cc");
 	*block = (void *)(uintptr_t)(at + (n << 4));
 	return RSEQ_DONE;
 no:
@@ -183,8 +190,9 @@ RSEQ_INLINE enum rseq_result rseq_free(struct rseq_arrays *a, uint64_t open, con
 		"movq %[block], %[number]\n"
 		"subq %c[base](%[a]), %[number]\n"
 		"rorq $4, %[number]\n"
-		"cmpq %c[n_marks](%[a]), %[number]\n"
+		"cmpq %c[n_units](%[a]), %[number]\n"
 		"jae %l[no]\n"
+		"rorw %[turn], %w[number]\n"
 		"movq %c[marks](%[a]), %[open]\n"
 		"movzbl (%[open], %[number]), %k[mark]\n"
 		"testl %k[mark], %k[mark]\n"
@@ -194,20 +202,20 @@ RSEQ_INLINE enum rseq_result rseq_free(struct rseq_arrays *a, uint64_t open, con
 		"subl 4(%%rax), %k[n]\n"
 		"cmpl %c[max](%[a], %[mark], 4), %k[n]\n"
 		"jae %l[full]\n"
-		"movl 4(%%rax), %k[n]\n"
 		RSEQ_ARRAY_SLOTS
+		RSEQ_SLOT_OF("4(%%rax)")
 		"movl %k[number], " RSEQ_SLOT "\n"
 		RSEQ_CLAIM
-		"subl $1, 4(%%rax)\n"
+		"subl %[step], 4(%%rax)\n"
 		"2:\n"
 		RSEQ_ABORT(RSEQ_IF_CLAIMED("held") "jmp %l[no]\n")
 		: [at] "=&r"(at), [n] "=&r"(n), [mark] "=&r"(mark), [number] "=&r"(number), [open] "+&r"(open)
 #if STRICT_FREES
 		  , [zero] "=&q"(zero)
 #endif
-		: RSEQ_ARRAYS_FIELDS(a), RSEQ_BEHIND, RSEQ_LIVES_FIELDS, RSEQ_FIELD(marks), RSEQ_FIELD(n_marks),
+		: RSEQ_ARRAYS_FIELDS(a), RSEQ_BEHIND, RSEQ_LIVES_FIELDS, RSEQ_FIELD(marks), RSEQ_FIELD(n_units),
 		  [max] "i"((int)offsetof(struct rseq_arrays, max) - (int)(RSEQ_MARK_MIN * sizeof(uint32_t))), RSEQ_FIELD(base),
-		  [block] "r"(block)
+		  [block] "r"(block), [turn] "i"(RSEQ_TURN)
 		: "rax", "memory", "cc"
 		: no, full, held);
 	return RSEQ_DONE;

@@ -331,7 +331,7 @@ static noinline int alloc_long(RT_HEAP *heap, size_t size, RTIME timeout, void *
 static noinline int alloc_held(RT_HEAP *heap, size_t size, RTIME timeout, void **blockp, struct heap *h, uint64_t held)
 {
 	uint8_t *base = __atomic_load_n(&h->hand.arrays.base, __ATOMIC_RELAXED); /* the heap's, if it still is that heap */
-	uint64_t offset = held << HAND_UNIT_SHIFT;
+	uint64_t offset = rseq_offset(held);
 
 	if (!heap_keep(h, heap->serial_ >> HAND_SERIAL_BITS, size, offset))
 		return alloc(heap, size, NULL, timeout, blockp);

@@ -65,6 +65,8 @@ static inline void freep(void *p)
 #define _cleanup_fd_ _cleanup_(close_fd)
 #define _cleanup_free_ _cleanup_(freep)
 
+#define CACHE_LINE 64u /* bytes; a hint */
+
 /* The hardware page: what the daemon grants. Both sides assert at start that the kernel agrees. */
 #define HW_PAGE_SHIFT 12
 #define HW_PAGE_SIZE ((size_t)1 << HW_PAGE_SHIFT)

@@ -596,7 +596,8 @@ struct wire_heads { /* of one CPU */
 _Static_assert(sizeof(struct wire_heads) == 128, "two cache lines, that a CPU has for itself");
 
 #define WIRE_HEAD_COUNT(head) ((uint32_t)((head) & 0xffff)) /* a partition's; above it a version: the client's business */
-#define WIRE_RING_COUNT(head) ((uint32_t)(head) - (uint32_t)((head) >> 32)) /* a heap's: what was given less what was taken */
+#define WIRE_RING_STEP 4u /* a heap's: what was given less what was taken, each block so much */
+#define WIRE_RING_COUNT(head) (((uint32_t)(head) - (uint32_t)((head) >> 32)) / WIRE_RING_STEP)
 
 /* How they lie: proto/heads.h. */
 #define WIRE_HEADS_BEGIN ((uint64_t)WIRE_SLOTS * sizeof(struct wire_stats))

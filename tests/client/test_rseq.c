@@ -17,14 +17,16 @@
 #include "tests/client/own_cpu.h"
 
 #define KINDS 3
-#define OPEN (RSEQ_OPEN_MIN + 7777)
+#define OPEN (RSEQ_OPEN_MIN + 7778)
 #define NUMBERS 1000
 
 #define HEADS_BYTES (WIRE_HEADS_CPUS * sizeof(struct wire_heads))
 
 static struct rseq_arrays arrays;
 static struct wire_heads *heads;
-static uint8_t marks[NUMBERS];
+static uint8_t marks[RSEQ_TURNED];
+#define NUMBER(unit) rseq_number(16 * (unit))
+#define MARK(unit) marks[NUMBER(unit)]
 static struct wire_control control;
 static uint8_t *const base = (uint8_t *)0x7000000000; /* nobody looks there */
 
@@ -47,10 +49,10 @@ static int setup(void **state)
 	atomic_store(&arrays.slots, (uint32_t *)p);
 	atomic_store(&arrays.n_cpus, n);
 	atomic_store(&arrays.marks, marks);
-	atomic_store(&arrays.n_marks, NUMBERS);
+	atomic_store(&arrays.n_units, NUMBERS);
 	arrays.base = base;
 	for (uint32_t kind = 0; kind < KINDS; kind++)
-		atomic_store(&arrays.max[kind], RSEQ_SLOTS);
+		atomic_store(&arrays.max[kind], RSEQ_MAX(RSEQ_SLOTS));
 	atomic_store(&control.state, STATE_LIVE);
 	atomic_store(&arrays.control, &control);
 	atomic_store(&arrays.gate, OPEN);
@@ -132,10 +134,10 @@ static void test_first_in_first_out(void **state)
 		assert_false(pops(kind, OPEN, &number));
 		/* so many gives, so many takes, and nothing of those that were refused */
 		head = atomic_load(rseq_head(&arrays, cpu, kind));
-		assert_int_equal(-RSEQ_ARRAY_GIVEN(head), RSEQ_SLOTS);
-		assert_int_equal(-RSEQ_ARRAY_TAKEN(head), RSEQ_SLOTS);
+		assert_int_equal(-RSEQ_ARRAY_GIVEN(head), RSEQ_SLOTS * RSEQ_STEP);
+		assert_int_equal(-RSEQ_ARRAY_TAKEN(head), RSEQ_SLOTS * RSEQ_STEP);
 	}
-	atomic_store(&arrays.max[0], 1);
+	atomic_store(&arrays.max[0], RSEQ_MAX(1));
 	assert_true(pushes(0, OPEN, 5));
 	assert_false(pushes(0, OPEN, 6));
 }
@@ -158,7 +160,7 @@ static void test_other_gates(void **state)
 	atomic_store(&arrays.gate, OPEN);
 	assert_int_equal(number, 42);
 	assert_ptr_equal(block, &number);
-	assert_int_equal(marks[1], 0);
+	assert_int_equal(MARK(1), 0);
 	assert_true(pops(1, OPEN, &number));
 	assert_int_equal(number, 1);
 	atomic_store(&arrays.n_cpus, 0); /* a CPU beyond those that were expected */
@@ -173,10 +175,10 @@ static void test_blocks(void **state)
 	(void)state;
 	needs_sequences();
 	(void)stay();
-	assert_true(pushes(2, OPEN, NUMBERS - 1));
+	assert_true(pushes(2, OPEN, NUMBER(NUMBERS - 1)));
 	assert_int_equal(allocs(2, OPEN, &block), RSEQ_DONE);
 	assert_ptr_equal(block, base + 16 * (NUMBERS - 1));
-	assert_int_equal(marks[NUMBERS - 1], RSEQ_MARK_MIN + 2);
+	assert_int_equal(MARK(NUMBERS - 1), RSEQ_MARK_MIN + 2);
 	assert_int_equal(frees(OPEN, base + 16 * NUMBERS), RSEQ_NOT); /* behind the end */
 	assert_int_equal(frees(OPEN, base - 16), RSEQ_NOT);
 	assert_int_equal(frees(OPEN, base), RSEQ_NOT); /* nobody's */
@@ -187,10 +189,10 @@ static void test_blocks(void **state)
 	atomic_store(&control.state, STATE_LIVE);
 	atomic_store(&arrays.max[2], 0);
 	assert_int_equal(frees(OPEN, block), RSEQ_FULL);
-	assert_int_equal(marks[NUMBERS - 1], RSEQ_MARK_MIN + 2);
-	atomic_store(&arrays.max[2], 1);
+	assert_int_equal(MARK(NUMBERS - 1), RSEQ_MARK_MIN + 2);
+	atomic_store(&arrays.max[2], RSEQ_MAX(1));
 	assert_int_equal(frees(OPEN, block), RSEQ_DONE);
-	assert_int_equal(marks[NUMBERS - 1], 0);
+	assert_int_equal(MARK(NUMBERS - 1), 0);
 	assert_int_equal(frees(OPEN, block), RSEQ_NOT); /* twice */
 	atomic_store(&control.state, STATE_DELETED);
 	assert_int_equal(allocs(2, OPEN, &block), RSEQ_NOT);
@@ -235,7 +237,7 @@ static void test_interrupted_at_every_instruction(void **state)
 	needs_sequences();
 	cpu = stay();
 	assert_true(pushes(0, OPEN, 1));
-	marks[2] = RSEQ_MARK_MIN;
+	MARK(2) = RSEQ_MARK_MIN;
 	assert_int_equal(sigaction(SIGTRAP, &sa, &old), 0);
 	n_aborts = n_traps = 0;
 	trap_begin();
@@ -252,7 +254,7 @@ static void test_interrupted_at_every_instruction(void **state)
 	assert_int_equal(n_aborts, 4);
 	assert_int_equal(number, 42);
 	assert_int_equal(1, count_of(cpu, 0));
-	assert_true(marks[1] == 0 && marks[2] == RSEQ_MARK_MIN);
+	assert_true(MARK(1) == 0 && MARK(2) == RSEQ_MARK_MIN);
 	assert_true(pops(0, OPEN, &number));
 	assert_int_equal(number, 1);
 }

@@ -28,7 +28,8 @@
 static struct rseq_arrays arrays;
 static struct wire_heads heads[CPUS];
 static uint32_t slots[CPUS * WIRE_HEADS_KINDS * RSEQ_SLOTS];
-static uint8_t marks[NUMBERS];
+static uint8_t marks[RSEQ_TURNED];
+#define NUMBER_OF(unit) rseq_number(16 * (unit))
 static struct wire_control control;
 static uint8_t *const base = (uint8_t *)0x7000000000; /* nobody looks there */
 
@@ -109,9 +110,9 @@ static void begin(void)
 	atomic_store(&arrays.slots, slots);
 	atomic_store(&arrays.n_cpus, CPUS);
 	for (uint32_t kind = 0; kind < KINDS; kind++)
-		atomic_store(&arrays.max[kind], MAX);
+		atomic_store(&arrays.max[kind], RSEQ_MAX(MAX));
 	atomic_store(&arrays.marks, marks);
-	atomic_store(&arrays.n_marks, NUMBERS);
+	atomic_store(&arrays.n_units, NUMBERS);
 	arrays.base = base;
 	atomic_store(&control.state, STATE_LIVE);
 	atomic_store(&arrays.control, &control);
@@ -217,8 +218,8 @@ struct ring {
 
 static struct {
 	struct ring ring[CPUS][KINDS];
-	uint8_t mark[NUMBERS]; /* 0: in an array, or nowhere */
-	bool is_somewhere[NUMBERS];
+	uint8_t mark[RSEQ_TURNED]; /* by number; 0: in an array, or nowhere */
+	bool is_somewhere[RSEQ_TURNED];
 } blocks;
 
 static bool ring_push(struct ring *r, uint64_t number)
@@ -249,9 +250,9 @@ static void same_arrays(void)
 			uint64_t head = atomic_load(rseq_head(&arrays, cpu, kind));
 
 			assert_int_equal(r->n, RSEQ_ARRAY_COUNT(head));
-			assert_int_equal(r->given, -RSEQ_ARRAY_GIVEN(head));
+			assert_int_equal(r->given * RSEQ_STEP, -RSEQ_ARRAY_GIVEN(head));
 			for (uint32_t i = 0; i < r->n; i++)
-				assert_int_equal(r->number[i], *rseq_slot(&arrays, cpu, kind, RSEQ_ARRAY_TAKEN(head) - i));
+				assert_int_equal(r->number[i], *rseq_slot(&arrays, cpu, kind, RSEQ_ARRAY_TAKEN(head) - i * RSEQ_STEP));
 		}
 	assert_memory_equal(blocks.mark, marks, sizeof(marks));
 }
@@ -259,7 +260,7 @@ static void same_arrays(void)
 static void step_array(struct rng *r, bool refused, bool fill)
 {
 	struct ring *ring = &blocks.ring[refused ? 0 : now.cpu][now.kind];
-	uint64_t number = rng_below(r, NUMBERS);
+	uint64_t number = NUMBER_OF(rng_below(r, NUMBERS));
 	bool should;
 
 	now.number = number;
@@ -273,7 +274,7 @@ static void step_array(struct rng *r, bool refused, bool fill)
 
 static void step_alloc(bool refused)
 {
-	uint64_t number = NUMBERS;
+	uint64_t number = UINT64_MAX;
 
 	now.block = NULL;
 	if (!refused && ring_pop(&blocks.ring[now.cpu][now.kind], &number)) {
@@ -281,28 +282,28 @@ static void step_alloc(bool refused)
 		blocks.mark[number] = (uint8_t)(RSEQ_MARK_MIN + now.kind);
 	}
 	call_alloc();
-	assert_int_equal(now.result, number < NUMBERS ? RSEQ_DONE : RSEQ_NOT);
-	assert_ptr_equal(now.block, number < NUMBERS ? base + 16 * number : NULL);
+	assert_int_equal(now.result, number != UINT64_MAX ? RSEQ_DONE : RSEQ_NOT);
+	assert_ptr_equal(now.block, number != UINT64_MAX ? base + rseq_offset(number) : NULL);
 }
 
 /* Often a block that somebody has, but also others, and what is none. */
 static void step_free(struct rng *r, bool refused)
 {
-	uint64_t number = rng_below(r, NUMBERS), offset;
+	uint64_t unit = rng_below(r, NUMBERS), offset;
 	enum rseq_result should = RSEQ_NOT;
 
-	for (int i = 0; i < NUMBERS && !blocks.mark[number] && rng_below(r, 32); i++)
-		number = (number + 1) % NUMBERS;
-	offset = 16 * number + (rng_below(r, 8) ? 0 : rng_below(r, 16));
+	for (int i = 0; i < NUMBERS && !blocks.mark[NUMBER_OF(unit)] && rng_below(r, 32); i++)
+		unit = (unit + 1) % NUMBERS;
+	offset = 16 * unit + (rng_below(r, 8) ? 0 : rng_below(r, 16));
 	if (rng_below(r, 16) == 0)
 		offset = rng_next(r);
 	now.block = (void *)((uintptr_t)base + offset);
-	if (!refused && offset < 16 * NUMBERS && offset % 16 == 0 && blocks.mark[offset / 16]) {
-		struct ring *ring = &blocks.ring[now.cpu][blocks.mark[offset / 16] - RSEQ_MARK_MIN];
+	if (!refused && offset < 16 * NUMBERS && offset % 16 == 0 && blocks.mark[rseq_number(offset)]) {
+		struct ring *ring = &blocks.ring[now.cpu][blocks.mark[rseq_number(offset)] - RSEQ_MARK_MIN];
 
-		should = ring_push(ring, offset / 16) ? RSEQ_DONE : RSEQ_FULL;
+		should = ring_push(ring, rseq_number(offset)) ? RSEQ_DONE : RSEQ_FULL;
 		if (should == RSEQ_DONE)
-			blocks.mark[offset / 16] = 0;
+			blocks.mark[rseq_number(offset)] = 0;
 	}
 	call_free();
 	assert_int_equal(now.result, should);
@@ -427,7 +428,8 @@ static void test_rows(void **state)
 static uint32_t filled; /* numbers in each array and row before a call */
 static bool shut;
 
-#define NUMBER 77 /* somebody has that block, of kind 0 */
+#define UNIT 77 /* somebody has the block there, of kind 0 */
+#define NUMBER NUMBER_OF(UNIT)
 
 static void prepare(void)
 {
@@ -443,8 +445,8 @@ static void prepare(void)
 	now.kind = 0;
 	now.open = OPEN;
 	now.number = NUMBER;
-	now.block = base + 16 * NUMBER;
-	now.entry = row_block(NUMBER);
+	now.block = base + 16 * UNIT;
+	now.entry = row_block(UNIT);
 	now.row = 3;
 	if (shut) {
 		atomic_store(&arrays.gate, OPEN + 1);
@@ -460,9 +462,9 @@ static void same_as_prepared(bool taken)
 		uint32_t first = cpu == 0 && taken;
 
 		assert_int_equal(RSEQ_ARRAY_COUNT(head), filled - first);
-		assert_int_equal(RSEQ_ARRAY_GIVEN(head), -filled);
+		assert_int_equal(RSEQ_ARRAY_GIVEN(head), -filled * RSEQ_STEP);
 		for (uint32_t i = first; i < filled; i++)
-			assert_int_equal(*rseq_slot(&arrays, cpu, 0, -i), cpu * 10 + i);
+			assert_int_equal(*rseq_slot(&arrays, cpu, 0, -i * RSEQ_STEP), cpu * 10 + i);
 	}
 }
 
@@ -478,11 +480,11 @@ static enum rseq_result look_after_array(void (*call)(void))
 	}
 	assert_true(r == RSEQ_NOT || held);
 	same_as_prepared(held && call == call_alloc);
-	for (uint32_t i = 0; i < NUMBERS; i++)
+	for (uint32_t i = 0; i < RSEQ_TURNED; i++)
 		assert_int_equal(marks[i], i == NUMBER && !(held && call == call_free) ? RSEQ_MARK_MIN : 0);
 	if (held)
 		assert_true(!shut && (call == call_alloc ? filled > 0 && now.number == 0 : filled < MAX)); /* of CPU 0's */
-	assert_ptr_equal(now.block, base + 16 * NUMBER);
+	assert_ptr_equal(now.block, base + 16 * UNIT);
 	return r;
 }
 
@@ -523,7 +525,7 @@ static void look_after_row(void (*call)(void), uint32_t moved)
 
 	assert_false(now.r);
 	assert_int_equal(now.row, 3);
-	assert_int_equal(now.entry, row_block(NUMBER));
+	assert_int_equal(now.entry, row_block(UNIT));
 	for (uint32_t cpu = 0; cpu < CPUS; cpu++) {
 		uint64_t head = atomic_load(rseq_row_head(row_heads, cpu));
 

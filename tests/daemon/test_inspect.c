@@ -383,10 +383,10 @@ static void at_hand(_unused_ void **state)
 
 	have_many_cpus(p);
 	publish(p, id, &s);
-	publish_head(p, id, 0, 0, 102 | UINT64_C(99) << 32); /* 3 of 16 bytes */
-	publish_head(p, id, 39, 8, UINT64_C(0xffffffff) << 32); /* one of 4096, in the second page of heads */
-	publish_head(p, id, 40, 1, 5);            /* a CPU too many */
-	publish_head(p, id, 1, WIRE_BUCKETS, 5);  /* no bucket */
+	publish_head(p, id, 0, 0, 4 * 102 | UINT64_C(4 * 99) << 32); /* 3 of 16 bytes */
+	publish_head(p, id, 39, 8, UINT64_C(0xfffffffc) << 32); /* one of 4096, in the second page of heads */
+	publish_head(p, id, 40, 1, 20);           /* a CPU too many */
+	publish_head(p, id, 1, WIRE_BUCKETS, 20); /* no bucket */
 	assert_int_equal(STATUS_OK, ask_heap(p, OP_INQUIRE, id));
 	assert_int_equal(10000 - 3 * 16 - 4096, info->used);
 	assert_int_equal(STATUS_OK, ask_target(p, OP_BINDINGS, id, NULL, 0));

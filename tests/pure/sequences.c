@@ -27,6 +27,11 @@ uint32_t rseq_cpus(void)
 	return 2;
 }
 
+uint32_t rseq_test_cpu(void)
+{
+	return 0;
+}
+
 int rseq_barrier(void)
 {
 	struct sequence *s;

@@ -50,6 +50,11 @@ uint32_t rseq_cpus(void)
 	return CPUS;
 }
 
+uint32_t rseq_test_cpu(void)
+{
+	return cpu;
+}
+
 int rseq_barrier(void)
 {
 	barriers++;
@@ -64,22 +69,22 @@ bool rseq_pop(struct rseq_arrays *a, uint64_t mark, uint64_t open, uint64_t *num
 
 	if (atomic_load(&a->gate) != open || RSEQ_ARRAY_COUNT(head) == 0)
 		return false;
-	*number = *rseq_slot(a, cpu, kind, taken--);
-	atomic_store(rseq_head(a, cpu, kind), (uint64_t)RSEQ_ARRAY_GIVEN(head) << 32 | taken);
+	*number = *rseq_slot(a, cpu, kind, taken);
+	atomic_store(rseq_head(a, cpu, kind), (uint64_t)RSEQ_ARRAY_GIVEN(head) << 32 | (taken - RSEQ_STEP));
 	return true;
 }
 
 bool rseq_push(struct rseq_arrays *a, uint64_t mark, uint64_t open, uint64_t number)
 {
-	uint32_t kind = (uint32_t)mark - RSEQ_MARK_MIN, max = atomic_load(&a->max[kind]);
+	uint32_t kind = (uint32_t)mark - RSEQ_MARK_MIN, max = atomic_load(&a->max[kind]) / RSEQ_STEP;
 	uint64_t head = atomic_load(rseq_head(a, cpu, kind));
 	uint32_t given = RSEQ_ARRAY_GIVEN(head);
 
 	must(max <= RSEQ_SLOTS);
 	if (atomic_load(&a->gate) != open || RSEQ_ARRAY_COUNT(head) >= max)
 		return false;
-	*rseq_slot(a, cpu, kind, given--) = (uint32_t)number;
-	atomic_store(rseq_head(a, cpu, kind), (uint64_t)given << 32 | RSEQ_ARRAY_TAKEN(head));
+	*rseq_slot(a, cpu, kind, given) = (uint32_t)number;
+	atomic_store(rseq_head(a, cpu, kind), (uint64_t)(given - RSEQ_STEP) << 32 | RSEQ_ARRAY_TAKEN(head));
 	return true;
 }
 
@@ -176,7 +181,7 @@ static bool take_up(uint64_t size)
 	if (m.n_held == HELD_MAX || size > HW_PAGE_SIZE ||
 	    !rseq_pop(&m.hand.arrays, HAND_MARK(bucket_for(size)), m.hand.open, &number))
 		return false;
-	m.held[m.n_held++] = (struct known){ number << HAND_UNIT_SHIFT, bucket_cost(&m.bucket, size) };
+	m.held[m.n_held++] = (struct known){ rseq_offset(number), bucket_cost(&m.bucket, size) };
 	return true;
 }
 
@@ -188,11 +193,11 @@ static void finish(uint32_t i)
 	uint32_t kind = bucket_for(k.size);
 
 	m.held[i] = m.held[--m.n_held];
-	must(m.marks[k.offset >> HAND_UNIT_SHIFT] == 0);
+	must(m.marks[rseq_number(k.offset)] == 0);
 	if (!gives && atomic_load(&m.hand.arrays.gate) == m.hand.open) {
-		m.marks[k.offset >> HAND_UNIT_SHIFT] = (uint8_t)HAND_MARK(kind);
+		m.marks[rseq_number(k.offset)] = (uint8_t)HAND_MARK(kind);
 		learn(k.offset, k.size);
-	} else if (!rseq_push(&m.hand.arrays, HAND_MARK(kind), m.hand.open, k.offset >> HAND_UNIT_SHIFT)) {
+	} else if (!rseq_push(&m.hand.arrays, HAND_MARK(kind), m.hand.open, rseq_number(k.offset))) {
 		put(k.offset, true);
 		full++;
 	}
@@ -335,14 +340,14 @@ static void test_gate(void **state)
 	assert_int_equal(open, atomic_load(&m.hand.arrays.gate));
 	assert_int_equal(0, hand_alloc(&m.hand, 64, &offset[0]));
 	hand_refill(&m.hand, 64);
-	assert_int_equal(HAND_LINE - 64, hand_bytes(&m.hand)); /* a batch ends with a line of marks */
+	assert_int_equal(HAND_REFILL * 64, hand_bytes(&m.hand));
 	assert_false(rseq_pop(&m.hand.arrays, HAND_MARK(bucket_for(64)), open + 1, &number));
 	assert_false(rseq_pop(&m.hand.arrays, HAND_MARK(bucket_for(64)), open - 1, &number));
 
 	/* the kernel refuses: shut all the same, but what is at hand stays where it is */
 	barrier_fails = true;
 	assert_false(hand_shut(&m.hand));
-	assert_int_equal(HAND_LINE - 64, hand_bytes(&m.hand)); /* a batch ends with a line of marks */
+	assert_int_equal(HAND_REFILL * 64, hand_bytes(&m.hand));
 	assert_false(rseq_pop(&m.hand.arrays, HAND_MARK(bucket_for(64)), open, &number));
 	for (unsigned i = 0; i < 2 * HAND_CALM; i++)
 		hand_settle(&m.hand);
@@ -433,11 +438,11 @@ static void test_kept(void **state)
 	assert_true(rseq_pop(&m.hand.arrays, HAND_MARK(bucket_for(64)), m.hand.open, &number));
 	(void)hand_shut(&m.hand);
 	assert_int_equal(2 * 64, m.stats.used);
-	assert_false(hand_is_out(&m.hand, number << HAND_UNIT_SHIFT));
-	hand_mark(&m.hand, 50, number << HAND_UNIT_SHIFT);
+	assert_false(hand_is_out(&m.hand, rseq_offset(number)));
+	hand_mark(&m.hand, 50, rseq_offset(number));
 	assert_int_equal(0, hand_check(&m.hand));
-	assert_true(hand_claim(&m.hand, number << HAND_UNIT_SHIFT));
-	assert_false(hand_claim(&m.hand, number << HAND_UNIT_SHIFT));
+	assert_true(hand_claim(&m.hand, rseq_offset(number)));
+	assert_false(hand_claim(&m.hand, rseq_offset(number)));
 }
 
 /* Tiny heaps have none; those of small pages none of sizes that are runs there. */
@@ -453,7 +458,7 @@ static void test_sizes(void **state)
 
 		set_up(n);
 		for (uint32_t kind = 0; kind < BUCKET_COUNT; kind++) {
-			uint32_t max = atomic_load(&m.hand.arrays.max[kind]);
+			uint32_t max = atomic_load(&m.hand.arrays.max[kind]) / RSEQ_STEP;
 
 			assert_true(max <= RSEQ_SLOTS && (uint64_t)max << (kind + 4) <= HAND_KIND_MAX);
 			assert_true(!max || UINT64_C(16) << kind <= UINT64_C(1) << m.bucket.page_shift);
