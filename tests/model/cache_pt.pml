@@ -43,6 +43,14 @@
 /* What a thread on CPU c sees of a head. */
 #define COUNT(c, row) (under_way[c] == row -> cur[row] : vis[row])
 #define VERSION(c, row) (under_way[c] == row -> curv[row] : visv[row])
+#ifdef HOLD_CLOSES /* as if a barrier had been run behind a gate that is held */
+bool held;
+#define IS_HELD held
+#define HELD(is) held = is
+#else
+#define IS_HELD false
+#define HELD(is) skip
+#endif
 #define KLOSER NT /* the thread that destroys */
 
 /* struct magazines */
@@ -259,7 +267,7 @@ inline change(me, c, set) {
 }
 
 inline close_gate(c) {
-	atomic { flush(c); shut = resident; gate++ }
+	atomic { flush(c); shut = resident || IS_HELD; gate++ }
 	if
 	:: shut -> shut = false
 	:: else -> barrier()
@@ -272,6 +280,13 @@ inline leave_gate(c, stays) {
 		gate--;
 		resident = resident || stays
 	}
+}
+
+/* magazines_hold, and its end: who exchanges a word that a give to a row might write again (give_pt.pml) keeps gives away. No barrier. */
+inline hold_gate(c) {
+	d_step { flush(c); gate++; HELD(true) }
+	HELD(false);
+	leave_gate(c, false)
 }
 
 inline open_gate(c) {
@@ -455,7 +470,10 @@ inline take(me, c, b, r) {
 inline give(me, c, b) {
 	rseq_give_row(me, c, b, done);
 	if
-	:: !done -> change(me, c, BARE); rseq_give_row(me, c, b, done)
+	:: !done ->
+		if :: true -> hold_gate(c) :: true fi; /* whether its word is such a one */
+		change(me, c, BARE);
+		rseq_give_row(me, c, b, done)
 	:: else
 	fi;
 	if
