@@ -94,7 +94,7 @@ class Bench:
 
     @contextlib.contextmanager
     def disturbance(self, wanted):
-        """A busy machine, for as long as the block lasts."""
+        """A busy machine, for as long as the block lasts, and a quiet one behind it."""
         if not wanted:
             yield
             return
@@ -108,6 +108,7 @@ class Bench:
                     raise Failed('bench-disturb ended by itself')
             finally:
                 busy.kill()
+                busy.stdout.read()  # to its end: the last of its processes has given its memory back
 
     def sample(self, cell, store):
         """One process of a store. None: the store cannot do that."""
