@@ -240,8 +240,10 @@ void magazines_leave(struct magazines *m, bool resident)
 
 void magazines_reopen(struct magazines *m)
 {
-	uint64_t gate = atomic_load(&m->rows.gate);
+	uint64_t gate;
 
+	MAGAZINES_STEP();
+	gate = atomic_load(&m->rows.gate);
 	MAGAZINES_STEP();
 	if ((gate & (MAGAZINES_CLOSERS | MAGAZINES_RESIDENT)) == MAGAZINES_RESIDENT && MAGAZINES_GATE_SERIAL(gate))
 		(void)atomic_compare_exchange_strong(&m->rows.gate, &gate, opened(m, gate & ~MAGAZINES_RESIDENT));

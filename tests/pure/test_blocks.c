@@ -361,6 +361,36 @@ static void test_auditor(void **state)
 	free(stats);
 }
 
+/*
+ * A link that is none, as two gives of one block in one instant can leave it, ends the stack: what was below is lost, and no
+ * number that is none is handed out or looked up. What is given from then on is handed out as ever.
+ */
+static void test_wild_link(void **state)
+{
+	const uint32_t n = 8;
+	const uint32_t wild[] = {n + 1, BLOCKS_CLAIMED, BLOCKS_CLAIMED + 1, UINT32_MAX};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(wild); i++) {
+		struct wire_stats *stats = storage_new(sizeof(*stats));
+		struct model m;
+		void *block, *none = NULL;
+
+		model_open(&m, stats, 16, n, 0);
+		atomic_store(&m.layout.link[0], wild[i]);
+		for (int k = 0; k < 2; k++) {
+			must(blocks_take(m.b, &block) == 0 && block == address(&m, 0));
+			must(blocks_take(m.b, &none) == BLOCKS_EMPTY && !none && stats->vacant.top == 0);
+			must(blocks_give(m.b, block) == 0);
+			must(blocks_give(m.b, block) == -EINVAL);
+		}
+		m.n_free = n;
+		model_close(&m, true);
+		model_free(&m);
+		free(stats);
+	}
+}
+
 /* More blocks than 32-bit arithmetic of bytes holds. */
 static void test_large(void **state)
 {
@@ -392,6 +422,7 @@ int main(void)
 		cmocka_unit_test(test_closed),
 		cmocka_unit_test(test_markers_differ),
 		cmocka_unit_test(test_auditor),
+		cmocka_unit_test(test_wild_link),
 		cmocka_unit_test(test_large),
 	};
 

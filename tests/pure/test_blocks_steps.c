@@ -88,7 +88,8 @@ static struct {
 	struct wire_heads *heads[2]; /* of the slots */
 	struct sequence outside;     /* of who is no fibre */
 	bool at_hand;
-	struct blocks_layout layout;
+	bool bare;                   /* nothing is at hand in every other opening */
+	struct blocks_layout layout; /* of the last opening that began */
 	struct wire_stats *stats[2]; /* the slots take turns */
 	_Atomic uint32_t link[N_MAX];
 	struct fibre fibre[FIBRES];
@@ -160,7 +161,8 @@ static void lay_out(uint64_t generation)
 	world.layout.stats = world.stats[generation % 2];
 	world.layout.base = (void *)(uintptr_t)(BASE + 0x10000 * (generation % 2));
 	world.layout.stride = generation % 2 ? 64 : 48;
-	if (!world.at_hand)
+	world.layout.heads = NULL;
+	if (!world.at_hand || (world.bare && generation % 2))
 		return;
 	world.layout.heads = world.heads[generation % 2];
 	world.layout.row_max = 1;
@@ -203,15 +205,19 @@ static uint32_t other_count(uint32_t n)
 	return n > 1 ? n - 1 : n + 1;
 }
 
+/* Whoever closes it while this one is still in here may open it again: so this one has a layout of its own. */
 static int do_open(struct fibre *f)
 {
+	struct blocks_layout mine;
+
 	if (!f->closed)
 		return SKIPPED;
 	f->closed = false;
 	world.layout.serial++;
 	world.layout.n = other_count(world.layout.n);
 	lay_out(world.layout.serial - 1);
-	blocks_open(&world.blocks, &world.layout);
+	mine = world.layout;
+	blocks_open(&world.blocks, &mine);
 	return 0;
 }
 
@@ -373,15 +379,18 @@ static bool while_closing(const struct call *give)
 	return false;
 }
 
-/* What was at hand has been stolen by a take that then found the partition closed: nobody else finds it any more. */
-static bool stolen_in_vain(const struct call *take)
+/*
+ * What was at hand has been stolen by a take that then found the partition closed: nobody else finds it any more, no take, and
+ * no close beside the one that succeeds (client/partitions.c has one at a time).
+ */
+static bool stolen_in_vain(const struct call *beside)
 {
 	for (int i = 0; i < FIBRES; i++)
 		for (int k = 0; k < world.fibre[i].n_calls; k++) {
 			const struct call *c = &world.fibre[i].call[k];
 
-			if (c->what == 'T' && c->answer == -EBADF && c->ended > take->began && c->began < take->ended)
-				return world.at_hand && while_closing(take);
+			if (c->what == 'T' && c->answer == -EBADF && c->ended > beside->began && c->began < beside->ended)
+				return world.at_hand && while_closing(beside);
 		}
 	return false;
 }
@@ -416,12 +425,12 @@ static int plain_give(struct plain *p, uint32_t number, int generation, const st
 	return 0;
 }
 
-static int plain_close(struct plain *p, int who)
+static int plain_close(struct plain *p, int who, const struct call *c)
 {
 	p->closed[who] = false;
 	if (!p->open)
 		return -EBADF;
-	if (p->n_free != p->n)
+	if (p->n_free != p->n || (c->answer == -EBUSY && stolen_in_vain(c)))
 		return -EBUSY;
 	p->open = false;
 	p->closed[who] = true;
@@ -442,7 +451,7 @@ static int plain_call(struct plain *p, int who, const struct call *c)
 	case 'B':
 		return plain_give(p, 0, 0, c);
 	case 'C':
-		return plain_close(p, who);
+		return plain_close(p, who, c);
 	default:
 		if (!p->closed[who])
 			return SKIPPED;
@@ -655,9 +664,25 @@ static const struct scene hands[] = {
 	{ "at hand: come and go beside close and open", 1, 0, 3, { "TG", "COTG" }, "010", "0" },
 	{ "at hand: close and open twice", 1, 0, 3, { "T", "COCO" }, "010", "1" },
 	{ "at hand: one block given twice on a CPU", 2, 1, 4, { "B", "B" }, "000", NULL },
+	{ "at hand: close during an open", 1, 0, 4, { "COT", "C" }, "010", "1" },
+	{ "at hand: close and open during an open", 1, 0, 4, { "CO", "CO" }, "010", "0" },
+	{ "at hand: close, open and take during an open", 1, 0, 3, { "COTG", "COT" }, "010", "0" },
 	{ "at hand: three, one steals", 2, 0, 2, { "TG", "T", "TG" }, "001", "01" },
 	{ "at hand: three, one closes and opens", 1, 0, 2, { "T", "TG", "CO" }, "010", "1" },
+	{ "at hand: three, a close during an open", 1, 0, 2, { "B", "CO", "CO" }, "010", "0" },
 	{ "at hand: three steal two", 2, 0, 2, { "T", "T", "T" }, "011", "01" },
+};
+
+/* Two CPUs, a block in a row; opened again, nothing is at hand, and the next time there is. */
+static const struct scene bare[] = {
+	{ "then nothing: take", 1, 0, 4, { "T", "CO" }, "010", "0" },
+	{ "then nothing: steal", 1, 0, 4, { "T", "CO" }, "010", "1" },
+	{ "then nothing: come and go", 1, 0, 3, { "TG", "COTG" }, "010", "0" },
+	{ "then nothing: bad give", 1, 0, 4, { "B", "COT" }, "010", "0" },
+	{ "then nothing: close during an open", 1, 0, 3, { "COT", "CO" }, "010", "0" },
+	{ "then nothing, then something", 1, 0, 3, { "T", "COCO" }, "010", "1" },
+	{ "then nothing, then something: bad give", 1, 0, 3, { "B", "COCO" }, "010", "0" },
+	{ "then nothing: three, a close during an open", 1, 0, 2, { "TG", "CO", "CO" }, "010", "0" },
 };
 
 static void scenes_begin(void)
@@ -691,6 +716,17 @@ static void test_two_threads(void **state)
 	scenes_end();
 }
 
+static void test_then_nothing_at_hand(void **state)
+{
+	(void)state;
+	scenes_begin();
+	world.bare = true;
+	for (size_t i = 0; i < ARRAY_SIZE(bare); i++)
+		play(&bare[i]);
+	world.bare = false;
+	scenes_end();
+}
+
 static void test_three_threads(void **state)
 {
 	(void)state;
@@ -716,6 +752,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_two_threads),
 		cmocka_unit_test(test_at_hand),
+		cmocka_unit_test(test_then_nothing_at_hand),
 		cmocka_unit_test(test_three_threads),
 	};
 
