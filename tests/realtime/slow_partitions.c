@@ -203,6 +203,12 @@ static bool takes_the_last(void)
 	return true;
 }
 
+/* Blocks are out: it shuts the gate, looks, and leaves. */
+static bool is_refused(void)
+{
+	return pt_destroy(0) == -1 && errno == EBUSY;
+}
+
 #define LEAST 130 /* instructions; a short way has a hundred at most */
 
 #define PARTITION .path = "a partition", .random = 1, .lock_free = true, .least = LEAST
@@ -256,6 +262,12 @@ const struct couple partition_couples[] = {
 	  .before = at_hand_elsewhere, .low = takes_one, .barrier = true, .two_cpus = true },
 	{ .text = "a get that gathers" AND_FREES, AT_HAND, BESIDE_FREE,
 	  .before = at_hand_elsewhere, .low = takes_one, .barrier = true, .two_cpus = true },
+	{ .text = "pt_destroy that is refused" AND_GETS, AT_HAND, BESIDE_GET,
+	  .before = in_rows_and_the_stack, .low = is_refused, .barrier = true },
+	{ .text = "pt_destroy that is refused, all at hand" AND_GETS, AT_HAND, BESIDE_GATHER,
+	  .before = in_a_row, .low = is_refused, .barrier = true },
+	{ .text = "pt_destroy that is refused" AND_FREES, AT_HAND, BESIDE_FREE,
+	  .before = in_rows_and_the_stack, .low = is_refused, .barrier = true },
 	{ .text = "a get that is refused" AND_GETS, PARTITION, .call = CALL_PT_EMPTY, .refused = true,
 	  .before = nowhere, .low = takes_the_last },
 	{ .text = "a get that is refused" AND_FREES, PARTITION, BESIDE_FREE,
