@@ -44,7 +44,7 @@ static void renew(struct hand *hand)
 {
 	static _Atomic uint64_t next = RSEQ_OPEN_MIN; /* a child goes on counting where its parent was */
 
-	hand->open = atomic_fetch_add_explicit(&next, RSEQ_OPEN_NEXT, memory_order_relaxed);
+	hand->open = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
 	hand->last_serial = hand->open << HAND_SERIAL_BITS;
 }
 
@@ -56,6 +56,72 @@ uint64_t hand_serial(struct hand *hand)
 		renew(hand);
 	}
 	return ++hand->last_serial;
+}
+
+/* ---- views ---- */
+
+bool hand_lend(struct hand *hand, struct rseq_arrays *view)
+{
+	for (uint32_t i = 0; i < HAND_VIEWS; i++)
+		if (!hand->view[i]) {
+			hand->view[i] = view;
+			return true;
+		}
+	return false;
+}
+
+/* Those with a serial are open, or shut, like the heap. At most HAND_VIEWS. */
+static void gates_follow(struct hand *hand)
+{
+	bool open = hand_is_open(hand);
+
+	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++) {
+		struct rseq_arrays *v = hand->view[i];
+
+		atomic_store_explicit(&v->gate, open ? v->serial : 0, memory_order_release);
+	}
+}
+
+#define COPY(to, from, field) \
+	atomic_store_explicit(&(to)->field, atomic_load_explicit(&(from)->field, memory_order_relaxed), memory_order_relaxed)
+
+struct rseq_arrays *hand_view(struct hand *hand, uint64_t serial)
+{
+	const struct rseq_arrays *a = &hand->arrays;
+	struct rseq_arrays *v = NULL;
+
+	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i] && !v; i++)
+		if (!hand->view[i]->serial)
+			v = hand->view[i];
+	if (!v || !hand_is_there(hand))
+		return NULL;
+	COPY(v, a, n_cpus);
+	for (uint32_t kind = 0; kind < ARRAY_SIZE(a->max); kind++)
+		COPY(v, a, max[kind]);
+	COPY(v, a, heads);
+	COPY(v, a, slots);
+	COPY(v, a, marks);
+	COPY(v, a, control);
+	COPY(v, a, n_units);
+	__atomic_store_n(&v->base, a->base, __ATOMIC_RELAXED);
+	v->serial = serial;
+	gates_follow(hand);
+	return v;
+}
+
+void hand_unview(struct hand *hand, uint64_t serial)
+{
+	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++)
+		if (hand->view[i]->serial == serial)
+			hand->view[i]->serial = 0;
+	gates_follow(hand);
+}
+
+void hand_control(struct hand *hand, const struct wire_control *control)
+{
+	atomic_store_explicit(&hand->arrays.control, control, memory_order_release);
+	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++)
+		atomic_store_explicit(&hand->view[i]->control, control, memory_order_release);
 }
 
 bool hand_was_open(const struct hand *hand, uint64_t open)
@@ -239,6 +305,7 @@ bool hand_spill(struct hand *hand, uint64_t offset)
 static void hand_open(struct hand *hand)
 {
 	atomic_store_explicit(&hand->arrays.gate, hand->open, memory_order_release);
+	gates_follow(hand);
 }
 
 /* No sequence runs: the arrays are ours. */
@@ -271,6 +338,7 @@ bool hand_shut(struct hand *hand)
 	if (!hand_is_open(hand) && !hand->lost)
 		return false;
 	atomic_store(&hand->arrays.gate, 0);
+	gates_follow(hand);
 	POINT(HAND_SHUTS);
 	hand->lost = rseq_barrier() < 0;
 	return hand->lost ? false : drain(hand);

@@ -9,6 +9,9 @@
  * the CPU's shelf (client/bucket.h): marks of one page are in one cache line or a few, and so one CPU's, as long as
  * blocks are freed where they were taken.
  *
+ * Views: what a descriptor's sequences look at is a copy of the heap's arrays, with a gate of its own (client/views.h). All that
+ * is said here of the gate is said of theirs as well: they are open when it is, and each only with its descriptor's serial.
+ *
  * The gate: open, everybody takes and gives as said. Whoever must see every block has it shut, under the
  * heap's lock: the gate is stored 0, rseq_barrier() ends what is under way, and all arrays are emptied into the bucket
  * allocator (hand_shut). It is shut before a request fails or waits, and stays so while anyone waits, here or elsewhere
@@ -20,9 +23,9 @@
  * inherits priority: who must see them waits for their thread, and that one runs.
  *
  * Invariants: while the gate is shut and `lost` is not set, all arrays are empty. Each block in use by the bucket
- * allocator is marked, in exactly one array, or in one thread's hands; what is marked is in use. The gate is
- * open only with a number that no other heap of this process and no earlier one has (`open`): who brings an old one finds it
- * shut.
+ * allocator is marked, in exactly one array, or in one thread's hands; what is marked is in use. A view's gate is
+ * open only with a serial, which no other descriptor of this process and no earlier one has: who brings an old one finds it
+ * shut. A view without a serial is shut; one with a serial says what the heap's arrays say.
  * hand_check() proves them.
  *
  * Bounds: take and give by sequences: constant. hand_refill: HAND_REFILL blocks; hand_spill: HAND_BATCH. hand_shut: one
@@ -43,6 +46,7 @@
 #define HAND_BATCH 8u                  /* blocks, between an array and the bucket allocator */
 #define HAND_REFILL 20u                /* at most, from there, and at most HAND_REFILL_BYTES */
 #define HAND_REFILL_BYTES (16u * 1024)
+#define HAND_VIEWS 16u                 /* descriptors of one binding with the short way; others take the lock */
 #define HAND_CALM 64u                   /* blocks through the lock, none of them in vain, before the gate opens again */
 
 /* The mark of a block: its bucket's, or that of a kind that never has an array, for a block of whole pages. */
@@ -50,17 +54,18 @@
 #define HAND_LARGE HAND_MARK(BUCKET_COUNT)
 _Static_assert(BUCKET_COUNT < WIRE_HEADS_KINDS, "a bucket is a kind");
 
-/* A descriptor's serial: `open`, and below it so many bits that count. */
+/* A descriptor's serial: `open`, and below it so many bits that count. (No address: open is RSEQ_OPEN_MIN at least.) */
 #define HAND_SERIAL_BITS 24
 
 struct hand {
 	struct rseq_arrays arrays; /* n_cpus 0: no blocks at hand, and no marks; max of a kind 0: none of that */
-	uint64_t open;             /* what the gate is when it is open: above HAND_SERIAL_BITS all of its descriptors have it */
+	uint64_t open;             /* what the gate is when it is open, and above HAND_SERIAL_BITS its descriptors' serials are */
 
 	/* under the heap's lock */
 	uint64_t first_open;       /* what `open` was when the heap was attached */
 	uint64_t last_serial;      /* of a descriptor */
 	struct bucket_heap *bucket;
+	struct rseq_arrays *view[HAND_VIEWS]; /* that are this structure's for ever; NULL: no more */
 	uint32_t calm;
 	bool lost;                 /* it was to be shut, and the kernel refused the barrier: some may still run */
 };
@@ -96,6 +101,21 @@ bool hand_end(struct hand *hand);
 
 /* A serial that no descriptor of this process has had, nor of those before it. The lock is held. */
 uint64_t hand_serial(struct hand *hand);
+
+/*
+ * One more view for this hand to have for ever: all zero, and it is never unmapped. False: it has HAND_VIEWS. The lock is
+ * held.
+ */
+bool hand_lend(struct hand *hand, struct rseq_arrays *view);
+
+/* A view for a descriptor with that serial, from now on; NULL: there are no arrays, or no view is left. The lock is held. */
+struct rseq_arrays *hand_view(struct hand *hand, uint64_t serial);
+
+/* The descriptor has no view any more; it need not have had one. The lock is held. */
+void hand_unview(struct hand *hand, uint64_t serial);
+
+/* The control slot of the heap is another from now on, for all. The lock is held, or nobody has the heap yet. */
+void hand_control(struct hand *hand, const struct wire_control *control);
 
 /* Whether a gate of this heap, as it is attached now, has ever been open with that number. The lock is held. */
 bool hand_was_open(const struct hand *hand, uint64_t open);

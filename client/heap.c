@@ -202,7 +202,7 @@ static int fill(struct heap *h, const struct wire_bound *b, int fd)
 	r = session_slot(h->session, b->slot, &control, &h->stats);
 	if (r < 0)
 		return r;
-	atomic_store_explicit(&h->hand.arrays.control, control, memory_order_release);
+	hand_control(&h->hand, control);
 	if (b->backing == BACKING_DEVICE)
 		r = mapping_device((void **)&h->hand.arrays.base, fd, h->usable, h->writable);
 	else
@@ -319,7 +319,7 @@ void heap_detach(struct heap *h)
 	heap_stop_ahead(h);
 	if (ended)
 		unmap(h);
-	atomic_store_explicit(&h->hand.arrays.control, &heap_control_gone, memory_order_release);
+	hand_control(&h->hand, &heap_control_gone);
 	s = take(h->session);
 	lock_give(&h->lock);
 	if (!ended)
@@ -380,7 +380,7 @@ static int delete_alone(struct heap *h)
 	struct wakes wakes = { .n = 0 };
 
 	lock_take(&h->lock);
-	atomic_store_explicit(&h->hand.arrays.control, &heap_control_gone, memory_order_release);
+	hand_control(&h->hand, &heap_control_gone);
 	waitq_finish_all(&h->waitq, -EIDRM, &wakes);
 	waitq_publish(&h->waitq, h->stats);
 	lock_give(&h->lock);

@@ -295,7 +295,7 @@ void heap_finish_waiters(struct heap *h, const struct wire_control *control)
 	struct wakes wakes = { .n = 0 };
 
 	if (control)
-		atomic_store_explicit(&h->hand.arrays.control, control, memory_order_release);
+		hand_control(&h->hand, control);
 	waitq_finish_all(&h->waitq, -EIDRM, &wakes);
 	waitq_publish(&h->waitq, h->stats);
 	wakes_flush(&wakes);
@@ -349,7 +349,7 @@ void heap_lose(struct heap *h)
 	if (h->named || heap_state(h) < 0) /* deleted: its event may have been lost with the session */
 		heap_finish_waiters(h, &heap_control_gone);
 	else
-		atomic_store_explicit(&h->hand.arrays.control, &heap_control_alone, memory_order_release);
+		hand_control(&h->hand, &heap_control_alone);
 	lock_give(&h->lock);
 }
 

@@ -7,6 +7,7 @@
 #include "client/partitions.h"
 #include "client/pool.h"
 #include "client/registry.h"
+#include "client/views.h"
 
 static _Atomic bool is_set_up;
 
@@ -29,6 +30,7 @@ static void after_fork_in_child(void)
 	session_forget_all();
 	heap_table_init();
 	registry_forget();
+	views_forget();
 	partitions_reset();
 	multi_heap_forget();
 	pool_reset();
@@ -49,6 +51,7 @@ static int set_up(void)
 		return r;
 	heap_table_init();
 	registry_init();
+	views_init();
 	partitions_reset();
 	multi_heap_forget();
 	pool_reset();

@@ -3,6 +3,8 @@
  */
 #include "client/registry.h"
 
+#include "client/views.h"
+
 struct descriptor registry_table_[MAX_DESCRIPTORS];
 
 static uint32_t first_free; /* + 1 */
@@ -19,10 +21,21 @@ void registry_forget(void)
 	/* Inherited entries keep their serials, so that their descriptors say -EPERM; those that were free are reused. */
 }
 
+/* 0: the long way only. */
+static uint16_t view_for(struct heap *h, uint64_t serial)
+{
+	struct rseq_arrays *view = hand_view(&h->hand, serial);
+
+	if (!view && hand_is_there(&h->hand) && views_lend(h))
+		view = hand_view(&h->hand, serial);
+	return view ? views_number(view) : 0;
+}
+
 int registry_add(struct heap *h, RT_HEAP *d)
 {
 	struct descriptor *e;
 	uint64_t serial;
+	uint16_t view;
 
 	if (first_free) {
 		e = &registry_table_[first_free - 1];
@@ -34,6 +47,7 @@ int registry_add(struct heap *h, RT_HEAP *d)
 	}
 	lock_take(&h->lock);
 	serial = hand_serial(&h->hand);
+	view = view_for(h, serial);
 	lock_give(&h->lock);
 	atomic_store_explicit(&e->epoch, epoch_now(), memory_order_relaxed);
 	atomic_store_explicit(&e->heap, h, memory_order_relaxed);
@@ -41,6 +55,7 @@ int registry_add(struct heap *h, RT_HEAP *d)
 	h->n_descriptors++;
 	*d = (RT_HEAP){
 		.magic_ = RT_HEAP_MAGIC,
+		.view_ = view,
 		.index_ = (uint32_t)(e - registry_table_),
 		.serial_ = serial,
 	};
@@ -60,6 +75,7 @@ int registry_remove(const RT_HEAP *d, struct heap **last)
 	} else if (r == 0) {
 		struct descriptor *e = &registry_table_[d->index_];
 
+		hand_unview(&h->hand, d->serial_);
 		atomic_store(&e->serial, 0); /* before heap_detach looks for pins: see heap_pin */
 		e->next_free = first_free;
 		first_free = d->index_ + 1;

@@ -3,7 +3,7 @@
  *
  * Model: a table of entries that never moves. An RT_HEAP holds an index and a serial; serials (client/hand.h makes them) are
  * never used twice in a process and its descendants, and tell which binding to a heap they are of. An entry is valid for a descriptor if the serials agree and the entry was
- * made in this epoch (client/epoch.h). Reading an entry takes no lock: its heap's memory is type-stable, so the heap's
+ * made in this epoch (client/epoch.h). It also says which view it has, for the short way (client/views.h); that does not look here. Reading an entry takes no lock: its heap's memory is type-stable, so the heap's
  * lock can be taken, and then the serial is looked at again.
  *
  * Invariant: an entry's serial changes to 0 under its heap's lock, so a descriptor that was seen valid under
@@ -18,7 +18,7 @@
 #include "config-heapd.h"
 #include "heapclient/rt_heap.h"
 
-#define RT_HEAP_MAGIC 0x68656170u /* "heap" */
+#define RT_HEAP_MAGIC 0x6870u /* "hp" */
 
 struct descriptor {
 	_Atomic uint64_t serial; /* 0: unused */
@@ -27,7 +27,7 @@ struct descriptor {
 	uint32_t next_free;      /* + 1 */
 };
 
-extern struct descriptor registry_table_[MAX_DESCRIPTORS]; /* only for the inline below */
+extern struct descriptor registry_table_[MAX_DESCRIPTORS] __attribute__((visibility("hidden"))); /* only for the inline below */
 
 /* Once in a process; registry_forget in the child of a fork, where inherited entries stay taken. */
 void registry_init(void);

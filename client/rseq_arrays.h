@@ -6,7 +6,7 @@
  * slots in private memory. And for each number a byte, the mark, that says whether somebody has the block, and of which kind
  * it is: who takes a block marks it, who frees it claims it: reads the mark and stores 0.
  *
- * All sequences ask one word, the gate: it is open to those that bring the value that it has. To shut it is to store
+ * All sequences ask one word, the gate: it is open to those that bring the value that it has, if there are any CPUs. To shut it is to store
  * another value and to call rseq_barrier(); from then on nothing changes but by whoever shut it. Marks and claims do
  * not happen either if the control slot does not say that the heap lives. That is what makes them safe beside the
  * end of a heap: who has shut the gate and called rseq_barrier() may unmap marks, slots and control slot.
@@ -38,6 +38,8 @@
 #define RSEQ_MARK_OUT 0x40
 #define RSEQ_MARK_MIN (RSEQ_MARK_OUT + 3)
 
+#define RSEQ_KINDS 9 /* that have arrays; and one for blocks that have none */
+
 /*
  * What the sequences of one object work on. heads[cpu].head[kind] belongs to the RSEQ_SLOTS numbers from
  * slots[(cpu * WIRE_HEADS_KINDS + kind) * RSEQ_SLOTS] on. All but the gate and the control slot's place may change only while the
@@ -48,8 +50,9 @@
  */
 struct rseq_arrays {
 	_Atomic uint32_t n_cpus;
-	_Atomic uint32_t max[WIRE_HEADS_KINDS]; /* of an array: RSEQ_MAX() of how many numbers it has at most */
-	uint32_t pad;
+	_Atomic uint32_t max[RSEQ_KINDS + 2];   /* of an array: RSEQ_MAX() of how many numbers it has at most; 0 for the last ones */
+	uint64_t serial;                        /* no sequence's business: client/hand.h */
+	uint64_t pad[2];
 	_Atomic(struct wire_heads *) heads;
 	_Atomic(uint32_t *) slots;
 	_Atomic(uint8_t *) marks;               /* one for each number: rseq_marks_size() bytes */
@@ -64,7 +67,6 @@ struct rseq_arrays {
  * addresses, until it knows better: and a store to a head waits for the block's mark. So the pointers lie where, modulo 128,
  * no head that is in use does: behind those of RSEQ_KINDS kinds.
  */
-#define RSEQ_KINDS 9
 _Static_assert(offsetof(struct rseq_arrays, heads) == RSEQ_KINDS * sizeof(uint64_t) && sizeof(struct rseq_arrays) == 128 &&
 	       sizeof(struct wire_heads) == 128, "what is read at once has no address like a head's");
 
@@ -137,9 +139,8 @@ static inline size_t rseq_slots_size(uint32_t n_cpus)
 	return (size_t)n_cpus * WIRE_HEADS_KINDS * RSEQ_SLOTS * sizeof(uint32_t);
 }
 
-/* What the gate is when it is open is odd, and so no address of marks (client/rseq_arrays_x86_64.h). */
-#define RSEQ_OPEN_MIN (UINT64_C(1) << 32 | 1)
-#define RSEQ_OPEN_NEXT 2u
+/* Of what a gate is when it is open. */
+#define RSEQ_OPEN_MIN (UINT64_C(1) << 32)
 
 #define RSEQ_INLINE static inline __attribute__((always_inline))
 
@@ -159,10 +160,10 @@ RSEQ_INLINE bool rseq_pop(struct rseq_arrays *a, uint64_t mark, uint64_t open, u
 RSEQ_INLINE bool rseq_push(struct rseq_arrays *a, uint64_t mark, uint64_t open, uint64_t number);
 
 /*
- * The block of a number as rseq_pop has it, marked. RSEQ_NOT: as rseq_pop, or the heap does not live. RSEQ_HELD: *number is
- * its number. RSEQ_FULL: never. open: at least RSEQ_OPEN_MIN.
+ * The block of a number as rseq_pop has it, marked. RSEQ_NOT: as rseq_pop, or the heap does not live. RSEQ_HELD: *block is
+ * its number. RSEQ_FULL: never. open: not the marks' address.
  */
-RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, uint64_t mark, void **block, uint64_t *number);
+RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, uint64_t mark, void **block);
 
 /*
  * The block at `block` is claimed and goes into this CPU's array of its kind. RSEQ_NOT: it is no block that somebody
@@ -194,9 +195,9 @@ RSEQ_INLINE bool rseq_push(struct rseq_arrays *a, uint64_t mark, uint64_t open, 
 	return false;
 }
 
-RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, uint64_t mark, void **block, uint64_t *number)
+RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, uint64_t mark, void **block)
 {
-	(void)a, (void)open, (void)mark, (void)block, (void)number;
+	(void)a, (void)open, (void)mark, (void)block;
 	return RSEQ_NOT;
 }
 

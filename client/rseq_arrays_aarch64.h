@@ -24,21 +24,25 @@
 #ifndef HEAPD_CLIENT_RSEQ_ARRAYS_AARCH64_H
 #define HEAPD_CLIENT_RSEQ_ARRAYS_AARCH64_H
 
-/* t is 0 after it, and comes from the gate. */
+/* t is 0 after it, and comes from the gate; `at` is the CPU. */
 #define RSEQ_ARRAYS_BEGIN \
 	RSEQ_DESCRIPTOR("%[self]") \
 	"1: ldr %[t], [%[a], %[gate]]\n" \
 	"subs %[t], %[t], %[open]\n" \
-	"b.ne %l[no]\n"
+	"b.ne %l[no]\n" \
+	"ldr %w[at], [%[self], #4]\n" /* more than any, if the thread is not registered */ \
+	"ldr %w[n], [%[a], %[n_cpus]]\n" \
+	"cmp %w[at], %w[n]\n" \
+	"b.hs %l[no]\n"
 #define RSEQ_ARRAYS_FIELDS(arrays) \
 	[self] "r"(rseq_self_quick()), [a] "r"(arrays), RSEQ_FIELD(gate), RSEQ_FIELD(heads), RSEQ_FIELD(slots), RSEQ_FIELD(n_cpus), \
 		[step] "i"(RSEQ_STEP)
 #define RSEQ_ARRAYS_END RSEQ_ABORTS_TO("no")
 
 #define RSEQ_LIVES \
-	"ldr %[at], [%[a], %[control]]\n" \
-	"ldr %w[at], [%[at]]\n" \
-	"cmp %w[at], %[live]\n" \
+	"ldr %[n], [%[a], %[control]]\n" \
+	"ldr %w[n], [%[n]]\n" \
+	"cmp %w[n], %[live]\n" \
 	"b.ne %l[no]\n"
 
 /*
@@ -46,10 +50,6 @@
  * arrays are counted alike, WIRE_HEADS_KINDS to a CPU.
  */
 #define RSEQ_ARRAY \
-	"ldr %w[at], [%[self], #4]\n" /* more than any, if the thread is not registered */ \
-	"ldr %w[n], [%[a], %[n_cpus]]\n" \
-	"cmp %w[at], %w[n]\n" \
-	"b.hs %l[no]\n" \
 	"add %[at], %[kind], %[at], lsl #4\n" \
 	"ldr %[n], [%[a], %[heads]]\n" \
 	"add %[n], %[n], %[t]\n" \
@@ -131,7 +131,7 @@ no:
 }
 
 /* A block in hand comes out where one that is allocated does, but without the memory's address. */
-RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, uint64_t mark, void **block, uint64_t *number)
+RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, uint64_t mark, void **block)
 {
 	uint64_t t, at, head, n, m;
 
@@ -161,9 +161,10 @@ RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, ui
 		  [kind] "r"(mark - RSEQ_MARK_MIN), [mark] "r"(mark)
 		: "memory", "cc"
 		: no);
-	*number = m;
-	if (unlikely(!at))
+	if (unlikely(!at)) {
+		*block = (void *)(uintptr_t)m;
 		return RSEQ_HELD;
+	}
 	*block = (void *)(uintptr_t)(at + rseq_offset(m));
 	return RSEQ_DONE;
 no:

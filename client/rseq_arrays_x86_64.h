@@ -7,7 +7,7 @@
  * registers are what they were when it was interrupted, and tell whether the first store was done.
  * In rseq_alloc it is an addition of -RSEQ_STEP: it leaves a carry or, to a count below that, a negative sum. The last before it that
  * changed flags is the sum of an address and a place, which leaves neither; and whatever flags were before that, the register
- * of the gate's value did not yet have the address of the marks, which is none (RSEQ_OPEN_MIN).
+ * of the gate's value did not yet have the address of the marks.
  * In rseq_free it is a shift that moves the mark's bit RSEQ_MARK_OUT out of the byte: it leaves zero and carry both set, which
  * nothing before it in the sequence does: a comparison or subtraction never sets both, rotations leave zero as it was after one, and
  * sums of addresses are not 0. (Before its first instruction flags are the compiler's; then rax still has the descriptor's
@@ -18,13 +18,16 @@
 #ifndef HEAPD_CLIENT_RSEQ_ARRAYS_X86_64_H
 #define HEAPD_CLIENT_RSEQ_ARRAYS_X86_64_H
 
-/* at: where the thread's area lies from the thread pointer. */
+/* at: where the thread's area lies from the thread pointer; then the CPU. */
 #define RSEQ_ARRAYS_BEGIN \
 	"movq %[where], %[at]\n" \
 	RSEQ_DESCRIPTOR \
 	"movq %%rax, %%fs:8(%[at])\n" \
 	"1: cmpq %[open], %c[gate](%[a])\n" \
-	"jne %l[no]\n"
+	"jne %l[no]\n" \
+	"movl %%fs:4(%[at]), %k[at]\n" /* more than any, if the thread is not registered */ \
+	"cmpl %c[n_cpus](%[a]), %k[at]\n" \
+	"jae %l[no]\n"
 #define RSEQ_ARRAYS_FIELDS(arrays) \
 	[where] "m"(rseq_where_), [a] "r"(arrays), RSEQ_FIELD(gate), RSEQ_FIELD(heads), RSEQ_FIELD(slots), RSEQ_FIELD(n_cpus), \
 		[first] "i"(-(int)(RSEQ_MARK_MIN * sizeof(uint64_t)))
@@ -40,9 +43,6 @@
  * counted alike, WIRE_HEADS_KINDS to a CPU.
  */
 #define RSEQ_ARRAY \
-	"movl %%fs:4(%[at]), %k[at]\n" /* more than any, if the thread is not registered */ \
-	"cmpl %c[n_cpus](%[a]), %k[at]\n" \
-	"jae %l[no]\n" \
 	"leaq (%[at], %[at]), %[at]\n" \
 	"leaq (%[mark], %[at], 8), %[at]\n" \
 	"movq %c[heads](%[a]), %%rax\n" \
@@ -109,8 +109,11 @@ no:
 	return false;
 }
 
-/* A block in hand comes out where one that is allocated does, but without the memory's address. */
-RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, uint64_t mark, void **block, uint64_t *number)
+/*
+ * The number of a block in hand is stored by the abort: not every compiler believes an output at a label. From the slots on open's
+ * register has the marks' address.
+ */
+RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, uint64_t mark, void **block)
 {
 	uint64_t at, n;
 
@@ -134,20 +137,20 @@ RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, ui
 			"jns %l[no]\n"
 			"4: cmpq %c[marks](%[a]), %[open]\n"
 			"jne %l[no]\n"
-			"xorl %k[at], %k[at]\n"
-			"jmp 2b\n")
+			"movq %[n], %[block]\n"
+			"jmp %l[held]\n")
 		: [at] "=&r"(at), [n] "=&r"(n), [open] "+&r"(open)
-		: RSEQ_ARRAYS_FIELDS(a), RSEQ_BEHIND, RSEQ_LIVES_FIELDS, RSEQ_FIELD(marks), RSEQ_FIELD(base), [mark] "q"(mark)
+		: RSEQ_ARRAYS_FIELDS(a), RSEQ_BEHIND, RSEQ_LIVES_FIELDS, RSEQ_FIELD(marks), RSEQ_FIELD(base), [mark] "q"(mark),
+		  [block] "m"(*block)
 		: "rax", "memory", "cc"
-		: no);
-	*number = n;
-	if (unlikely(!at))
-		return RSEQ_HELD;
+		: no, held);
 	__asm__("rolw %[turn], %w0" : "+r"(n) : [turn] "i"(RSEQ_TURN) : "cc");
 	*block = (void *)(uintptr_t)(at + (n << 4));
 	return RSEQ_DONE;
 no:
 	return RSEQ_NOT;
+held:
+	return RSEQ_HELD;
 }
 
 /* The claim; what there is at first; and the abort that tells whether it was done. */

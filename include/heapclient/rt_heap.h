@@ -48,7 +48,8 @@ typedef uint64_t RTIME;
  * as a call uses a variable, no other thread may store another descriptor in it.
  */
 typedef struct rt_heap {
-	uint32_t magic_;
+	uint16_t magic_;
+	uint16_t view_;
 	uint32_t index_;
 	uint64_t serial_;
 } RT_HEAP;

@@ -93,7 +93,7 @@ static enum rseq_result allocs(uint32_t kind, uint64_t open, void **block)
 	enum rseq_result r = RSEQ_NOT;
 
 	for (int i = 0; i < 10 && r == RSEQ_NOT; i++)
-		r = rseq_alloc(&arrays, open, RSEQ_MARK_MIN + kind, block, &(uint64_t){0});
+		r = rseq_alloc(&arrays, open, RSEQ_MARK_MIN + kind, block);
 	return r;
 }
 
@@ -243,7 +243,7 @@ static void test_interrupted_at_every_instruction(void **state)
 	trap_begin();
 	popped = rseq_pop(&arrays, RSEQ_MARK_MIN, OPEN, &number);
 	pushed = rseq_push(&arrays, RSEQ_MARK_MIN, OPEN, 2);
-	alloc = rseq_alloc(&arrays, OPEN, RSEQ_MARK_MIN, &block, &number);
+	alloc = rseq_alloc(&arrays, OPEN, RSEQ_MARK_MIN, &block);
 	freed = rseq_free(&arrays, OPEN, base + 32);
 	trap_end();
 	assert_int_equal(sigaction(SIGTRAP, &old, NULL), 0);
@@ -280,7 +280,7 @@ static void test_none(void **state)
 	rseq_begin();
 	assert_false(rseq_pop(&arrays, RSEQ_MARK_MIN, 0, &number)); /* 0 is what the gate is */
 	assert_false(rseq_push(&arrays, RSEQ_MARK_MIN, 0, 1));
-	assert_int_equal(rseq_alloc(&arrays, RSEQ_OPEN_MIN, RSEQ_MARK_MIN, &block, &number), RSEQ_NOT);
+	assert_int_equal(rseq_alloc(&arrays, RSEQ_OPEN_MIN, RSEQ_MARK_MIN, &block), RSEQ_NOT);
 	assert_int_equal(rseq_free(&arrays, RSEQ_OPEN_MIN, base), RSEQ_NOT);
 	assert_true(rseq_barrier() < 0 || RSEQ_HERE);
 }

@@ -118,6 +118,47 @@ static void all_of_a_named_heap(void)
 }
 
 /* A thread waits for the last block, which lies at hand of another CPU, or comes back there. */
+/* More descriptors than have the short way: each takes what another one has freed, and an unbound one is none. */
+#define DESCRIPTORS 40
+
+static int run_many_descriptors(struct step *s)
+{
+	RT_HEAP many[DESCRIPTORS], old;
+	void *p[DESCRIPTORS];
+	int r = 0;
+
+	(void)s;
+	for (int i = 0; i < DESCRIPTORS; i++)
+		if (rt_heap_bind(&many[i], "many") < 0)
+			return -EBADF;
+	for (int round = 0; round < 1000 && r == 0; round++) {
+		for (int i = 0; i < DESCRIPTORS && r == 0; i++)
+			r = rt_heap_alloc(&many[i], 100, TM_NONBLOCK, &p[i]);
+		for (int i = 0; i < DESCRIPTORS && r == 0; i++)
+			r = rt_heap_free(&many[(i + round) % DESCRIPTORS], p[i]);
+	}
+	for (int i = 0; i < DESCRIPTORS && r == 0; i++) {
+		old = many[i];
+		r = rt_heap_unbind(&many[i]);
+		if (r == 0 && (rt_heap_alloc(&old, 100, TM_NONBLOCK, &p[0]) != -EINVAL || rt_heap_free(&old, p[0]) != -EINVAL))
+			return -ENOTRECOVERABLE;
+	}
+	return r;
+}
+
+static void many_descriptors(void)
+{
+	struct actor *a = actor_on_two_cpus(2);
+
+	heapd_start(PATIENT);
+	EXPECT(0, do_create(&a->lane[0], 0, "many", BYTES, H_PRIO));
+	for (int i = 0; i < 2; i++)
+		lane_start(&a->lane[i], (struct step){ .run = run_many_descriptors });
+	for (int i = 0; i < 2; i++)
+		EXPECT(0, lane_result(&a->lane[i]));
+	expect_used(a, 0);
+}
+
 static void waiters_come_first(void)
 {
 	struct actor *a = actor_on_two_cpus(3);
@@ -339,6 +380,7 @@ int main(void)
 		STORY(all_of_a_local_heap),  STORY(all_of_a_named_heap),
 		STORY(waiters_come_first),   STORY(recalled),
 		STORY(bad_frees),	     STORY(from_cpu_to_cpu),
+		STORY(many_descriptors),
 		STORY(signals_at_any_instruction),
 	};
 

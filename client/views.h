@@ -1,0 +1,49 @@
+/*
+ * views.h: what the sequences of descriptors look at: the arrays of a heap, once for each descriptor
+ *
+ * Model: a table that never moves. A view is a descriptor's, and its gate is the descriptor's serial while the heap's gate is
+ * open, else 0; all else in it is the heap's (client/hand.h). So one comparison tells whether the descriptor is valid, the heap
+ * attached and its gate open. A descriptor says which view it has, and whatever it says is inside of the table: view 0 is
+ * nobody's, has no CPUs and refuses all, and so do those that nobody has used yet.
+ *
+ * A view belongs to one structure of a heap for ever; those are never given back to the system either. So whoever holds
+ * a block that was taken through a view knows whose it was, whatever has become of the descriptor.
+ *
+ * Pages of the table that nobody has used are read-only: a program that locks all its memory has no memory for those.
+ *
+ * Invariant: below n_views each view has an owner, and no other hand has it.
+ * The child of a fork sees zeros: shut gates.
+ * Not here: what a view says, and when (hand_view, hand_unview, the gate).
+ */
+#ifndef HEAPD_CLIENT_VIEWS_H
+#define HEAPD_CLIENT_VIEWS_H
+
+#include "client/heap.h"
+
+#define VIEWS_MAX 65536 /* as many as a descriptor can name */
+
+extern struct rseq_arrays views_[VIEWS_MAX] __attribute__((visibility("hidden"))); /* only for the inline below */
+
+/* Once in a process. Where the kernel would keep views in the child of a fork (Linux before 4.14) there will be none. */
+void views_init(void);
+
+/* In the child of a fork: nobody has any. */
+void views_forget(void);
+
+/* One more view for h to have, for ever. The table's lock (heap_table_lock) and h's are held. False: there is none. */
+bool views_lend(struct heap *h);
+
+/* The structure that has a view, if one of its descriptors ever had it. */
+struct heap *views_owner(uint16_t view);
+
+static inline struct rseq_arrays *views_at(uint16_t view)
+{
+	return &views_[view];
+}
+
+static inline uint16_t views_number(const struct rseq_arrays *view)
+{
+	return (uint16_t)(view - views_);
+}
+
+#endif

@@ -1,0 +1,325 @@
+/*
+ * test_views.c: a descriptor's view: it is open when the heap is, with its serial, as long as the descriptor is valid
+ *
+ * The heap is one that no daemon knows: a lock, an allocator and arrays. Blocks come through the very functions that
+ * rt_heap_alloc and rt_heap_free are made of.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "client/heap_fast.h"
+#include "client/process.h"
+#include "client/registry.h"
+#include "tests/client/own_cpu.h"
+
+#define N_HW 1024u
+#define USABLE (N_HW * HW_PAGE_SIZE)
+
+static struct heap heap, other;
+static struct wire_heads *heads;
+static struct hand_layout layout;
+static struct wire_stats stats;
+static struct wire_control control;
+
+static void *memory(size_t size)
+{
+	void *p = aligned_alloc(HW_PAGE_SIZE, align_up(size, HW_PAGE_SIZE));
+
+	assert_non_null(p);
+	return memset(p, 0, align_up(size, HW_PAGE_SIZE));
+}
+
+/* As an attached heap is. */
+static void begin(struct heap *h)
+{
+	memset(&stats, 0, sizeof(stats));
+	bucket_init(&h->bucket, N_HW, HW_PAGE_SHIFT, memory(bucket_bytes(N_HW, HW_PAGE_SHIFT)), &stats);
+	assert_int_equal(bucket_insert(&h->bucket, 0, N_HW), 0);
+	h->hand.arrays.base = (uint8_t *)0x7000000000; /* nobody looks there */
+	atomic_store(&control.state, STATE_LIVE);
+	hand_control(&h->hand, &control);
+	hand_begin(&h->hand, &h->bucket, USABLE, &layout);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	assert_int_equal(process_enter(), 0);
+	lock_init(&heap.lock);
+	lock_init(&other.lock);
+	if (!rseq_cpus())
+		return 0;
+	heads = memory(rseq_cpus() * sizeof(*heads));
+	layout = (struct hand_layout){ .heads = heads, .n_cpus = rseq_cpus() };
+	layout.slots = memory(rseq_slots_size(layout.n_cpus));
+	layout.marks = memory(hand_marks_size(USABLE));
+	begin(&heap);
+	return 0;
+}
+
+static RT_HEAP add(struct heap *h)
+{
+	RT_HEAP d;
+
+	heap_table_lock();
+	assert_int_equal(registry_add(h, &d), 0);
+	heap_table_unlock();
+	return d;
+}
+
+static void drop(struct heap *h, RT_HEAP *d)
+{
+	struct heap *last = NULL;
+
+	h->n_descriptors++; /* so that it is not the heap's last one */
+	assert_int_equal(registry_remove(d, &last), 0);
+	assert_null(last);
+	h->n_descriptors--;
+}
+
+static uint64_t gate_of(const RT_HEAP *d)
+{
+	return atomic_load(&views_at(d->view_)->gate);
+}
+
+/* Preemptions are possible, and unlikely. */
+static enum rseq_result takes(const RT_HEAP *d, void **block)
+{
+	enum rseq_result r = RSEQ_NOT;
+
+	for (int i = 0; i < 10 && r == RSEQ_NOT; i++)
+		r = heap_fast_alloc(d, 64, block);
+	return r;
+}
+
+static enum rseq_result gives(const RT_HEAP *d, const void *block)
+{
+	enum rseq_result r = RSEQ_NOT;
+
+	for (int i = 0; i < 10 && r == RSEQ_NOT; i++)
+		r = heap_fast_free(d, block);
+	return r;
+}
+
+static void fill(void)
+{
+	while (!hand_is_open(&heap.hand))
+		hand_settle(&heap.hand);
+	hand_refill(&heap.hand, 64);
+}
+
+static void test_open_and_shut(void **state)
+{
+	RT_HEAP a, b;
+
+	(void)state;
+	needs_sequences();
+	a = add(&heap);
+	b = add(&heap);
+	assert_true(a.view_ && b.view_ && a.view_ != b.view_);
+	assert_ptr_equal(views_owner(a.view_), &heap);
+	assert_ptr_equal(views_owner(b.view_), &heap);
+	assert_true(gate_of(&a) == 0 && gate_of(&b) == 0);
+	fill();
+	assert_true(gate_of(&a) == a.serial_ && gate_of(&b) == b.serial_);
+	(void)hand_shut(&heap.hand);
+	assert_true(gate_of(&a) == 0 && gate_of(&b) == 0);
+	fill();
+	drop(&heap, &a);
+	assert_true(gate_of(&a) == 0 && gate_of(&b) == b.serial_);
+	drop(&heap, &b);
+	assert_int_equal(gate_of(&b), 0);
+}
+
+/* One descriptor is as good as another; one that is gone, or that is mixed from two, is none. */
+static void test_blocks(void **state)
+{
+	RT_HEAP a, b, mixed, gone;
+	void *block = NULL;
+
+	(void)state;
+	needs_sequences();
+	(void)stay();
+	gone = a = add(&heap);
+	drop(&heap, &a);
+	a = add(&heap);
+	assert_int_equal(a.view_, gone.view_); /* used again */
+	b = add(&heap);
+	fill();
+	mixed = a;
+	mixed.view_ = b.view_;
+	assert_int_equal(takes(&gone, &block), RSEQ_NOT);
+	assert_int_equal(takes(&mixed, &block), RSEQ_NOT);
+	assert_null(block);
+	assert_int_equal(takes(&a, &block), RSEQ_DONE);
+	assert_int_equal(gives(&gone, block), RSEQ_NOT);
+	assert_int_equal(gives(&mixed, block), RSEQ_NOT);
+	assert_int_equal(gives(&b, block), RSEQ_DONE);
+	assert_int_equal(gives(&b, block), RSEQ_NOT);
+
+	/* the heap is deleted, by whomever: all views know */
+	assert_int_equal(takes(&a, &block), RSEQ_DONE);
+	lock_take(&heap.lock);
+	hand_control(&heap.hand, &heap_control_gone);
+	lock_give(&heap.lock);
+	assert_int_equal(gives(&a, block), RSEQ_NOT);
+	assert_int_equal(gives(&b, block), RSEQ_NOT);
+	hand_control(&heap.hand, &control);
+	assert_int_equal(gives(&a, block), RSEQ_DONE);
+	drop(&heap, &a);
+	drop(&heap, &b);
+	assert_int_equal(hand_check(&heap.hand), 0);
+}
+
+/* Whatever a descriptor says. */
+static void test_garbage(void **state)
+{
+	RT_HEAP d = { 0 };
+	void *block = NULL;
+
+	(void)state;
+	for (uint32_t view = 0; view < VIEWS_MAX; view += view < 32 ? 1 : 1021) {
+		d.view_ = (uint16_t)view;
+		for (int i = 0; i < 3; i++) {
+			d.serial_ = i == 2 ? UINT64_MAX : (uint64_t)i;
+			assert_int_equal(heap_fast_alloc(&d, 64, &block), RSEQ_NOT);
+			assert_int_equal(heap_fast_free(&d, &d), RSEQ_NOT);
+		}
+	}
+	assert_null(block);
+	assert_int_equal(heap_fast_alloc(NULL, 64, &block), RSEQ_NOT);
+	assert_int_equal(heap_fast_free(NULL, NULL), RSEQ_NOT);
+}
+
+/* More descriptors than views: the others have the long way, and a view that comes back is had again. */
+static void test_more_than_views(void **state)
+{
+	RT_HEAP d[HAND_VIEWS + 3], more;
+
+	(void)state;
+	needs_sequences();
+	for (uint32_t i = 0; i < ARRAY_SIZE(d); i++) {
+		d[i] = add(&heap);
+		assert_int_equal(d[i].view_ != 0, i < HAND_VIEWS);
+	}
+	drop(&heap, &d[3]);
+	more = add(&heap);
+	assert_int_equal(more.view_, d[3].view_);
+	drop(&heap, &more);
+	for (uint32_t i = 0; i < ARRAY_SIZE(d); i++)
+		if (i != 3)
+			drop(&heap, &d[i]);
+}
+
+/* Another heap has others; the next one in the same structure has the same ones, with what that heap says. */
+static void test_structures(void **state)
+{
+	RT_HEAP a, b, c;
+	void *block = NULL;
+
+	(void)state;
+	needs_sequences();
+	(void)stay();
+	a = add(&heap);
+	begin(&other);
+	b = add(&other);
+	assert_true(b.view_ && views_owner(b.view_) == &other && views_owner(a.view_) == &heap);
+	drop(&other, &b);
+	assert_true(hand_end(&other.hand));
+
+	fill();
+	assert_int_equal(takes(&a, &block), RSEQ_DONE);
+	drop(&heap, &a);
+	assert_true(hand_end(&heap.hand));
+	memset(layout.marks, 0, hand_marks_size(USABLE));
+	begin(&heap);
+	c = add(&heap);
+	assert_int_equal(c.view_, a.view_);
+	fill();
+	assert_int_equal(takes(&a, &block), RSEQ_NOT);
+	assert_int_equal(takes(&c, &block), RSEQ_DONE);
+	assert_int_equal(gives(&c, block), RSEQ_DONE);
+	drop(&heap, &c);
+}
+
+/* The child finds gates shut, whatever they were, and starts with none. */
+static void test_child(void **state)
+{
+	RT_HEAP a;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	needs_sequences();
+	a = add(&heap);
+	fill();
+	assert_int_equal(gate_of(&a), a.serial_);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(gate_of(&a) == 0 && process_enter() == 0 && gate_of(&a) == 0 ? 0 : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	assert_int_equal(gate_of(&a), a.serial_);
+	drop(&heap, &a);
+}
+
+/* Kilobytes of the table that are memory. */
+static long kilobytes(void)
+{
+	unsigned long from, to, first = 0, last = 0, at = (unsigned long)(uintptr_t)views_, end = at + sizeof(views_);
+	FILE *f = fopen("/proc/self/smaps", "re");
+	char line[256];
+	long sum = 0, n;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2) {
+			first = from;
+			last = to;
+		}
+		if (first >= at && last <= end && sscanf(line, "Anonymous: %ld kB", &n) == 1)
+			sum += n;
+	}
+	(void)fclose(f);
+	return sum;
+}
+
+/* A process that locks all its memory does not pay for views that it does not have. */
+static void test_room(void **state)
+{
+	RT_HEAP a;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	needs_sequences();
+	a = add(&heap);
+	assert_in_range(kilobytes(), 4, 256);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(mlockall(MCL_CURRENT) < 0 ? 2 : kilobytes() <= 256 ? 0 : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	drop(&heap, &a);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
+		skip(); /* mlockall is not allowed here */
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_open_and_shut), cmocka_unit_test(test_blocks),
+		cmocka_unit_test(test_garbage),       cmocka_unit_test(test_more_than_views),
+		cmocka_unit_test(test_structures),    cmocka_unit_test(test_child),
+		cmocka_unit_test(test_room),
+	};
+
+	return cmocka_run_group_tests_name("views", tests, set_up, NULL);
+}
