@@ -24,10 +24,18 @@ static uint32_t max_of(const struct hand *hand, uint32_t kind)
 	return atomic_load_explicit(&hand->arrays.max[kind], memory_order_relaxed) / RSEQ_STEP;
 }
 
-/* How many go back at once: so that an array that was full is half full afterwards, or more. */
-static uint32_t batch_of(const struct hand *hand, uint32_t kind)
+/* The head of this CPU's array. A hint, as the CPU is. */
+static uint64_t head_here(const struct hand *hand, uint32_t kind)
 {
-	return (uint32_t)min_u64((max_of(hand, kind) + 1) / 2, HAND_BATCH);
+	uint32_t cpu = rseq_cpu();
+
+	return cpu < n_cpus(hand) ? atomic_load_explicit(rseq_head(&hand->arrays, cpu, kind), memory_order_relaxed) : 0;
+}
+
+/* How many go at once: so that an array that was full or empty is half full afterwards, or nearer to its end. */
+static uint32_t batch_of(const struct hand *hand, uint32_t kind, uint64_t most)
+{
+	return (uint32_t)min_u64((max_of(hand, kind) + 1) / 2, most);
 }
 
 uint32_t hand_cpus(uint64_t usable)
@@ -167,6 +175,8 @@ void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, 
 	for (uint32_t cpu = 0; cpu < n; cpu++)
 		for (uint32_t kind = 0; kind < RSEQ_KINDS; kind++)
 			atomic_store_explicit(rseq_head(&hand->arrays, cpu, kind), RSEQ_ARRAY_EMPTY(0), memory_order_relaxed);
+	memset(hand->taken, 0, sizeof(hand->taken));
+	memset(hand->given, 0, sizeof(hand->given));
 	share = n ? usable / HAND_SHARE / n / BUCKET_COUNT : 0;
 	for (uint32_t kind = 0; kind < BUCKET_COUNT; kind++) {
 		uint64_t max = min_u64(min_u64(share, HAND_KIND_MAX) / bytes_of(kind), RSEQ_SLOTS);
@@ -258,25 +268,33 @@ bool hand_claim(struct hand *hand, uint64_t offset)
 
 /* ---- batches ---- */
 
+/*
+ * Behind a batch the array's counter of the other direction is noted. If it is the same at the next one, the array goes one
+ * way, and the batch is as long as may be. What another CPU's batch noted makes one short or long that need not be, no more.
+ */
+
 void hand_refill(struct hand *hand, uint64_t size)
 {
 	uint64_t offset, open = atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed), most;
-	uint32_t kind;
+	uint32_t kind, left;
 
 	if (!open || size - 1 >= HW_PAGE_SIZE)
 		return;
 	kind = bucket_for(size);
 	bucket_shelf(hand->bucket, rseq_cpu());
-	most = min_u64((max_of(hand, kind) + 1) / 2, min_u64(HAND_REFILL, HAND_REFILL_BYTES / bytes_of(kind)));
-	for (uint32_t n = 0; n < most; n++) {
+	most = min_u64(HAND_REFILL, HAND_REFILL_BYTES / bytes_of(kind));
+	if (RSEQ_ARRAY_GIVEN(head_here(hand, kind)) != hand->given[kind])
+		most = min_u64(most, 2 * HAND_FEW);
+	for (left = batch_of(hand, kind, most); left > 0; left--) {
 		if (bucket_alloc(hand->bucket, bytes_of(kind), &offset) != 0)
-			return;
+			break;
 		POINT(HAND_REFILLS);
 		if (!rseq_push(&hand->arrays, HAND_MARK(kind), open, rseq_number(offset))) {
 			(void)bucket_free(hand->bucket, offset, NULL);
-			return;
+			break;
 		}
 	}
+	hand->given[kind] = RSEQ_ARRAY_GIVEN(head_here(hand, kind));
 }
 
 bool hand_spill(struct hand *hand, uint64_t offset)
@@ -284,19 +302,22 @@ bool hand_spill(struct hand *hand, uint64_t offset)
 	uint64_t size = bucket_size(hand->bucket, offset);
 	uint64_t open = atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed);
 	bool any = false, pages_free;
-	uint64_t number;
+	uint64_t number, most = HAND_BATCH;
 	uint32_t kind;
 
 	if (!open || size - 1 >= HW_PAGE_SIZE)
 		return false;
 	kind = bucket_for(size);
-	for (uint32_t n = batch_of(hand, kind); n > 0; n--) {
+	if (RSEQ_ARRAY_TAKEN(head_here(hand, kind)) != hand->taken[kind])
+		most = HAND_FEW;
+	for (uint32_t n = batch_of(hand, kind, most); n > 0; n--) {
 		if (!rseq_pop(&hand->arrays, HAND_MARK(kind), open, &number))
 			break;
 		POINT(HAND_SPILLS);
 		(void)bucket_free(hand->bucket, rseq_offset(number), &pages_free);
 		any |= pages_free;
 	}
+	hand->taken[kind] = RSEQ_ARRAY_TAKEN(head_here(hand, kind));
 	return any;
 }
 

@@ -20,7 +20,9 @@
  *
  * A block on its way is in one thread's hands, as before a free and after an alloc: out of the array and not
  * marked yet, or claimed and not in the array yet. Batches go one block at a time, under the heap's lock, which
- * inherits priority: who must see them waits for their thread, and that one runs.
+ * inherits priority: who must see them waits for their thread, and that one runs. A batch is long where an array goes
+ * one way only (a thread that frees what another allocates), and short where it goes to and fro at its end: there
+ * a few more calls take the lock, and none of them takes long.
  *
  * Invariants: while the gate is shut and `lost` is not set, all arrays are empty. Each block in use by the bucket
  * allocator is marked, in exactly one array, or in one thread's hands; what is marked is in use. A view's gate is
@@ -43,7 +45,8 @@
 #define HAND_SHARE 8u                   /* of the heap: all CPUs and sizes together have an eighth at most */
 #define HAND_HEAP_MIN (32ull * 1024)    /* bytes a CPU that a heap must have to have any: slots are 4 KiB a CPU */
 #define HAND_ALL 2304u                  /* blocks that all CPUs and sizes of a heap may have together: what hand_shut moves */
-#define HAND_BATCH 8u                  /* blocks, between an array and the bucket allocator */
+#define HAND_BATCH 8u                  /* blocks, between an array and the bucket allocator, at most */
+#define HAND_FEW 3u                    /* the same of an array that goes to and fro; twice that from there */
 #define HAND_REFILL 20u                /* at most, from there, and at most HAND_REFILL_BYTES */
 #define HAND_REFILL_BYTES (16u * 1024)
 #define HAND_VIEWS 16u                 /* descriptors of one binding with the short way; others take the lock */
@@ -66,6 +69,7 @@ struct hand {
 	uint64_t last_serial;      /* of a descriptor */
 	struct bucket_heap *bucket;
 	struct rseq_arrays *view[HAND_VIEWS]; /* that are this structure's for ever; NULL: no more */
+	uint32_t taken[BUCKET_COUNT], given[BUCKET_COUNT]; /* counters of the array that had the last batch of that kind, behind it */
 	uint32_t calm;
 	bool lost;                 /* it was to be shut, and the kernel refused the barrier: some may still run */
 };

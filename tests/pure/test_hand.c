@@ -370,6 +370,68 @@ static void test_gate(void **state)
 	assert_false(hand_is_open(&m.hand)); /* it has no arrays */
 }
 
+/* All that is at hand comes into hands. */
+static uint32_t empty_out(uint64_t *number)
+{
+	uint32_t n = 0;
+
+	while (rseq_pop(&m.hand.arrays, HAND_MARK(bucket_for(64)), m.hand.open, &number[n]))
+		n++;
+	return n;
+}
+
+static bool push(uint64_t number)
+{
+	return rseq_push(&m.hand.arrays, HAND_MARK(bucket_for(64)), m.hand.open, number);
+}
+
+/* One of this CPU's array, in and out or out and in. */
+static void to_and_fro(bool in, uint64_t number)
+{
+	assert_true(!in || push(number));
+	assert_true(rseq_pop(&m.hand.arrays, HAND_MARK(bucket_for(64)), m.hand.open, &number));
+	assert_true(in || push(number));
+}
+
+/* An array that goes one way has long batches, one that goes to and fro has short ones. */
+static void test_batches(void **state)
+{
+	uint64_t number[8 * HAND_REFILL];
+	uint32_t n = 0, max;
+
+	(void)state;
+	set_up(600);
+	cpu = 1;
+	hand_settle(&m.hand);
+	for (int i = 0; i < 4; i++) {
+		hand_refill(&m.hand, 64);
+		assert_int_equal(HAND_REFILL, hand_bytes(&m.hand) / 64);
+		n += empty_out(&number[n]);
+	}
+	for (int i = 0; i < 2; i++) {
+		to_and_fro(true, number[0]);
+		hand_refill(&m.hand, 64);
+		assert_int_equal(2 * HAND_FEW, hand_bytes(&m.hand) / 64);
+		n += empty_out(&number[n]);
+	}
+	hand_refill(&m.hand, 64);
+	assert_int_equal(HAND_REFILL, hand_bytes(&m.hand) / 64);
+
+	while (push(number[n - 1]))
+		n--;
+	max = (uint32_t)hand_bytes(&m.hand) / 64;
+	assert_true(max == RSEQ_SLOTS && n > HAND_BATCH + 2 * HAND_FEW + 1); /* the last is never at hand: it is what is freed */
+	for (int i = 0; i < 2; i++) {
+		to_and_fro(false, 0);
+		(void)hand_spill(&m.hand, rseq_offset(number[0]));
+		assert_int_equal(max - HAND_FEW, hand_bytes(&m.hand) / 64);
+		while (push(number[n - 1]))
+			n--;
+	}
+	(void)hand_spill(&m.hand, rseq_offset(number[0]));
+	assert_int_equal(max - HAND_BATCH, hand_bytes(&m.hand) / 64);
+}
+
 /* The slot was a partition's: its versions are there again when the heap has gone. */
 static void test_heads_of_rows(void **state)
 {
@@ -477,6 +539,7 @@ int main(void)
 		cmocka_unit_test(test_heads_of_rows),
 		cmocka_unit_test(test_serials),
 		cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_batches),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_random_small),
 		cmocka_unit_test(test_random_large),
