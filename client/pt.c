@@ -13,12 +13,6 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/*
- * What is called most often begins a cache line, and does not lie across the border of a page: where the rest of the library
- * happens to put it, a pair takes up to a tenth more. (Their usual way is below 256 bytes.)
- */
-#define HOT __attribute__((__aligned__(256)))
-
 static int fail(int r)
 {
 	errno = r == -EBADF ? EBADID : -r;
@@ -70,7 +64,7 @@ static __attribute__((__noinline__)) void give_slowly(int ptno, const void *bloc
 		(void)blocks_note_bad(b, serial);
 }
 
-EXPORT HOT void *pt_getblock(int ptno)
+EXPORT void *pt_getblock(int ptno)
 {
 	void *block;
 
@@ -86,12 +80,12 @@ static inline void give(int ptno, const void *block)
 		give_slowly(ptno, block);
 }
 
-EXPORT HOT void pt_freeblock(int ptno, void *block)
+EXPORT void pt_freeblock(int ptno, void *block)
 {
 	give(ptno, block);
 }
 
-EXPORT HOT void pt_retblock(int ptno, void *block)
+EXPORT void pt_retblock(int ptno, void *block)
 {
 	give(ptno, block);
 }

@@ -9,7 +9,7 @@
 
 #if RSEQ_HERE
 
-int64_t rseq_where_;
+int64_t rseq_wheres_[8] __attribute__((__aligned__(64)));
 
 static int membarrier(int command)
 {

@@ -75,8 +75,13 @@ static inline uint32_t rseq_cpu(void)
 	return __atomic_load_n(&rseq_self()->cpu_id_start, __ATOMIC_RELAXED);
 }
 
-/* Where a thread's area lies from its thread pointer: a copy at hand, since glibc's own takes one load more. */
-extern int64_t rseq_where_ __attribute__((visibility("hidden"))); /* client/rseq.c */
+/*
+ * Where a thread's area lies from its thread pointer: a copy at hand, since glibc's own takes one load more. Each sequence
+ * begins with a store to bytes 8 to 15 of that area, which lies at a multiple of 32: where this had the same place in
+ * its page, a processor held it back for the store of the sequence before, and a pair took a tenth more.
+ */
+extern int64_t rseq_wheres_[8] __attribute__((visibility("hidden"), __aligned__(64))); /* client/rseq.c */
+#define rseq_where_ (rseq_wheres_[2])
 
 static inline void rseq_begin(void)
 {

@@ -70,29 +70,31 @@ _Static_assert(RSEQ_ROWS_EACH == 2, "kinds 0 and 8 of it");
 /*
  * All zero: the gate is shut, and all is refused.
  *
- * A head lies at the beginning of a cache line. A processor that knows of a store only the place in its page holds back
- * loads from the same place of other pages, so what the sequences load here is never at the beginning of a line.
+ * A processor that knows of a store only the place in its page holds back loads from the same place of other pages.
+ * A head lies in the first 8 bytes of a cache line, and what a sequence writes into the thread's area 8 to 15 bytes behind a
+ * multiple of 32. So nothing that sequences load here does.
  */
 struct rseq_rows {
-	uint64_t apart;
+	uint64_t apart[2];
 	_Atomic uint64_t gate;
-	_Atomic uint32_t n_cpus;            /* 0: there are none */
-	_Atomic uint32_t max;               /* entries in a row, at most RSEQ_ROW_ENTRIES */
 	_Atomic(struct wire_heads *) heads; /* rseq_row_head */
 	_Atomic uint64_t base;              /* the address of block 0 */
-	_Atomic uint64_t reciprocal;        /* rseq_row_reciprocal */
+	uint64_t apart_from_area;
 	_Atomic uint64_t n;                 /* blocks */
 	_Atomic(_Atomic uint32_t *) word;   /* one a block */
 	/* a cache line ends here */
-	uint64_t apart_too;
+	uint64_t apart_too[2];
+	_Atomic uint64_t reciprocal;        /* rseq_row_reciprocal */
 	_Atomic uint32_t life;              /* of this opening, in the bits of RSEQ_PLACE_VERSION */
 	_Atomic uint32_t n_rows;
-	uint64_t more[6];
+	_Atomic uint32_t n_cpus;            /* 0: there are none */
+	_Atomic uint32_t max;               /* entries in a row, at most RSEQ_ROW_ENTRIES */
+	uint64_t more[3];
 	struct {
 		_Atomic uint64_t set[2];
 	} loose[RSEQ_ROWS_MAX / 64];        /* a bit for each row: client/magazines.h */
 	struct {
-		uint64_t apart;
+		uint64_t apart[2];
 		_Atomic uint32_t at;        /* RSEQ_ROW_AT(row) */
 		_Atomic uint32_t max;       /* as above, or 0: nothing is given to that row. Both are changed by one store */
 	} __attribute__((__aligned__(128))) current[WIRE_HEADS_CPUS];
