@@ -200,7 +200,10 @@ static void fullest_page(size_t size)
 			free_unseen(block[i]);
 }
 
-/* So many in a row that whatever is at hand runs out, and then too much is at hand. */
+/*
+ * So many in a row that whatever is at hand runs out, and then too much is at hand: twice in one direction, so that the second
+ * batch is a long one.
+ */
 static void bursts(size_t size)
 {
 	void *block[BURST];
