@@ -255,6 +255,8 @@ static void test_few_between(void **state)
 	uint64_t block[8];
 
 	(void)state;
+	if (RSEQ_STRICT)
+		skip(); /* each give claims its block: nobody asks a row */
 	begin(n, 64, max);
 	w.sequence.cpu = 0;
 	for (uint32_t i = 0; i < max + 1; i++)
@@ -267,13 +269,13 @@ static void test_few_between(void **state)
 		block[i] = take_there(1);
 	must(atomic_load(&w.magazines->rows.current[1].max) == 0);
 	w.sequence.cpu = 0;
-	must(RSEQ_STRICT || !give_by_sequence(block[0]));
+	must(!give_by_sequence(block[0]));
 	give_one(number((void *)(uintptr_t)block[0]));
 	for (uint32_t i = 1; i < 5; i++)
-		must(RSEQ_STRICT || give_by_sequence(block[i]));
+		must(give_by_sequence(block[i]));
 	block[6] = take_there(1);
 	w.sequence.cpu = 0;
-	must(RSEQ_STRICT || !give_by_sequence(block[6])); /* it was taken later */
+	must(!give_by_sequence(block[6])); /* it was taken later */
 	w.sequence.cpu = 1;
 	give_one(number((void *)(uintptr_t)block[6]));
 	must(atomic_load(&w.magazines->rows.current[1].max) == max);
