@@ -1,42 +1,12 @@
 /*
  * hand.c: see hand.h
  *
- * The array of this CPU is worked by sequences under the lock too: a thread that is moved to
- * another CPU in a batch goes on there, and all that it does stays true.
+ * Not here: batches (hand_batch.c), views (hand_views.c).
  */
-#include "client/hand.h"
+#include "client/hand_internal.h"
 
 #include "client/point.h"
 #include "client/rseq_rows.h"
-
-static uint64_t bytes_of(uint32_t kind)
-{
-	return UINT64_C(1) << (BUCKET_MIN_SHIFT + kind);
-}
-
-static uint32_t n_cpus(const struct hand *hand)
-{
-	return atomic_load_explicit(&hand->arrays.n_cpus, memory_order_relaxed);
-}
-
-static uint32_t max_of(const struct hand *hand, uint32_t kind)
-{
-	return atomic_load_explicit(&hand->arrays.max[kind], memory_order_relaxed) / RSEQ_STEP;
-}
-
-/* The head of this CPU's array. A hint, as the CPU is. */
-static uint64_t head_here(const struct hand *hand, uint32_t kind)
-{
-	uint32_t cpu = rseq_cpu();
-
-	return cpu < n_cpus(hand) ? atomic_load_explicit(rseq_head(&hand->arrays, cpu, kind), memory_order_relaxed) : 0;
-}
-
-/* How many go at once: so that an array that was full or empty is half full afterwards, or nearer to its end. */
-static uint32_t batch_of(const struct hand *hand, uint32_t kind, uint64_t most)
-{
-	return (uint32_t)min_u64((max_of(hand, kind) + 1) / 2, most);
-}
 
 uint32_t hand_cpus(uint64_t usable)
 {
@@ -64,72 +34,6 @@ uint64_t hand_serial(struct hand *hand)
 		renew(hand);
 	}
 	return ++hand->last_serial;
-}
-
-/* ---- views ---- */
-
-bool hand_lend(struct hand *hand, struct rseq_arrays *view)
-{
-	for (uint32_t i = 0; i < HAND_VIEWS; i++)
-		if (!hand->view[i]) {
-			hand->view[i] = view;
-			return true;
-		}
-	return false;
-}
-
-/* Those with a serial are open, or shut, like the heap. At most HAND_VIEWS. */
-static void gates_follow(struct hand *hand)
-{
-	bool open = hand_is_open(hand);
-
-	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++) {
-		struct rseq_arrays *v = hand->view[i];
-
-		atomic_store_explicit(&v->gate, open ? v->serial : 0, memory_order_release);
-	}
-}
-
-#define COPY(to, from, field) \
-	atomic_store_explicit(&(to)->field, atomic_load_explicit(&(from)->field, memory_order_relaxed), memory_order_relaxed)
-
-struct rseq_arrays *hand_view(struct hand *hand, uint64_t serial)
-{
-	const struct rseq_arrays *a = &hand->arrays;
-	struct rseq_arrays *v = NULL;
-
-	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i] && !v; i++)
-		if (!hand->view[i]->serial)
-			v = hand->view[i];
-	if (!v || !hand_is_there(hand))
-		return NULL;
-	COPY(v, a, n_cpus);
-	for (uint32_t kind = 0; kind < ARRAY_SIZE(a->max); kind++)
-		COPY(v, a, max[kind]);
-	COPY(v, a, heads);
-	COPY(v, a, slots);
-	COPY(v, a, marks);
-	COPY(v, a, control);
-	COPY(v, a, n_units);
-	__atomic_store_n(&v->base, a->base, __ATOMIC_RELAXED);
-	v->serial = serial;
-	gates_follow(hand);
-	return v;
-}
-
-void hand_unview(struct hand *hand, uint64_t serial)
-{
-	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++)
-		if (hand->view[i]->serial == serial)
-			hand->view[i]->serial = 0;
-	gates_follow(hand);
-}
-
-void hand_control(struct hand *hand, const struct wire_control *control)
-{
-	atomic_store_explicit(&hand->arrays.control, control, memory_order_release);
-	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++)
-		atomic_store_explicit(&hand->view[i]->control, control, memory_order_release);
 }
 
 bool hand_was_open(const struct hand *hand, uint64_t open)
@@ -179,12 +83,12 @@ void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, 
 	memset(hand->given, 0, sizeof(hand->given));
 	share = n ? usable / HAND_SHARE / n / BUCKET_COUNT : 0;
 	for (uint32_t kind = 0; kind < BUCKET_COUNT; kind++) {
-		uint64_t max = min_u64(min_u64(share, HAND_KIND_MAX) / bytes_of(kind), RSEQ_SLOTS);
+		uint64_t max = min_u64(min_u64(share, HAND_KIND_MAX) / hand_bytes_of(kind), RSEQ_SLOTS);
 
 		if (n)
 			max = min_u64(max, HAND_ALL / n / BUCKET_COUNT);
 
-		if (n && bytes_of(kind) > UINT64_C(1) << bucket->page_shift)
+		if (n && hand_bytes_of(kind) > UINT64_C(1) << bucket->page_shift)
 			max = 0; /* whole pages, no bucket */
 		atomic_store_explicit(&hand->arrays.max[kind], RSEQ_MAX((uint32_t)max), memory_order_relaxed);
 	}
@@ -203,7 +107,7 @@ static uint8_t *mark_at(const struct hand *hand, uint64_t offset)
 
 static bool has_mark_at(const struct hand *hand, uint64_t offset)
 {
-	return !(offset & (bytes_of(0) - 1)) && offset >> HAND_UNIT_SHIFT < hand->arrays.n_units;
+	return !(offset & (hand_bytes_of(0) - 1)) && offset >> HAND_UNIT_SHIFT < hand->arrays.n_units;
 }
 
 /* What the mark of a block of that size is. */
@@ -266,67 +170,12 @@ bool hand_claim(struct hand *hand, uint64_t offset)
 	return has_mark_at(hand, offset) && __atomic_exchange_n(mark_at(hand, offset), 0, __ATOMIC_ACQ_REL);
 }
 
-/* ---- batches ---- */
-
-/*
- * Behind a batch the array's counter of the other direction is noted. If it is the same at the next one, the array goes one
- * way, and the batch is as long as may be. What another CPU's batch noted makes one short or long that need not be, no more.
- */
-
-void hand_refill(struct hand *hand, uint64_t size)
-{
-	uint64_t offset, open = atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed), most;
-	uint32_t kind, left;
-
-	if (!open || size - 1 >= HW_PAGE_SIZE)
-		return;
-	kind = bucket_for(size);
-	bucket_shelf(hand->bucket, rseq_cpu());
-	most = min_u64(HAND_REFILL, HAND_REFILL_BYTES / bytes_of(kind));
-	if (RSEQ_ARRAY_GIVEN(head_here(hand, kind)) != hand->given[kind])
-		most = min_u64(most, 2 * HAND_FEW);
-	for (left = batch_of(hand, kind, most); left > 0; left--) {
-		if (bucket_alloc(hand->bucket, bytes_of(kind), &offset) != 0)
-			break;
-		POINT(HAND_REFILLS);
-		if (!rseq_push(&hand->arrays, HAND_MARK(kind), open, rseq_number(offset))) {
-			(void)bucket_free(hand->bucket, offset, NULL);
-			break;
-		}
-	}
-	hand->given[kind] = RSEQ_ARRAY_GIVEN(head_here(hand, kind));
-}
-
-bool hand_spill(struct hand *hand, uint64_t offset)
-{
-	uint64_t size = bucket_size(hand->bucket, offset);
-	uint64_t open = atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed);
-	bool any = false, pages_free;
-	uint64_t number, most = HAND_BATCH;
-	uint32_t kind;
-
-	if (!open || size - 1 >= HW_PAGE_SIZE)
-		return false;
-	kind = bucket_for(size);
-	if (RSEQ_ARRAY_TAKEN(head_here(hand, kind)) != hand->taken[kind])
-		most = HAND_FEW;
-	for (uint32_t n = batch_of(hand, kind, most); n > 0; n--) {
-		if (!rseq_pop(&hand->arrays, HAND_MARK(kind), open, &number))
-			break;
-		POINT(HAND_SPILLS);
-		(void)bucket_free(hand->bucket, rseq_offset(number), &pages_free);
-		any |= pages_free;
-	}
-	hand->taken[kind] = RSEQ_ARRAY_TAKEN(head_here(hand, kind));
-	return any;
-}
-
 /* ---- the gate ---- */
 
 static void hand_open(struct hand *hand)
 {
 	atomic_store_explicit(&hand->arrays.gate, hand->open, memory_order_release);
-	gates_follow(hand);
+	hand_gates_follow(hand);
 }
 
 /* No sequence runs: the arrays are ours. */
@@ -335,7 +184,7 @@ static bool drain(struct hand *hand)
 	bool any = false;
 
 	POINT(HAND_DRAINS);
-	for (uint32_t cpu = 0; cpu < n_cpus(hand); cpu++)
+	for (uint32_t cpu = 0; cpu < hand_n_cpus(hand); cpu++)
 		for (uint32_t kind = 0; kind < BUCKET_COUNT; kind++) {
 			_Atomic uint64_t *head = rseq_head(&hand->arrays, cpu, kind);
 			uint64_t was = atomic_load_explicit(head, memory_order_relaxed);
@@ -359,7 +208,7 @@ bool hand_shut(struct hand *hand)
 	if (!hand_is_open(hand) && !hand->lost)
 		return false;
 	atomic_store(&hand->arrays.gate, 0);
-	gates_follow(hand);
+	hand_gates_follow(hand);
 	POINT(HAND_SHUTS);
 	hand->lost = rseq_barrier() < 0;
 	return hand->lost ? false : drain(hand);
@@ -372,7 +221,7 @@ bool hand_end(struct hand *hand)
 	(void)hand_shut(hand);
 	if (hand->lost)
 		return false;
-	exchange_rows(hand, n_cpus(hand));
+	exchange_rows(hand, hand_n_cpus(hand));
 	atomic_store_explicit(&hand->arrays.n_cpus, 0, memory_order_relaxed);
 	hand->arrays.n_units = 0;
 	return true;
@@ -390,11 +239,11 @@ uint64_t hand_bytes(const struct hand *hand)
 {
 	uint64_t bytes = 0;
 
-	for (uint32_t cpu = 0; cpu < n_cpus(hand); cpu++)
+	for (uint32_t cpu = 0; cpu < hand_n_cpus(hand); cpu++)
 		for (uint32_t kind = 0; kind < BUCKET_COUNT; kind++) {
 			uint64_t head = atomic_load_explicit(rseq_head(&hand->arrays, cpu, kind), memory_order_relaxed);
 
-			bytes += RSEQ_ARRAY_COUNT(head) * bytes_of(kind);
+			bytes += RSEQ_ARRAY_COUNT(head) * hand_bytes_of(kind);
 		}
 	return bytes;
 }

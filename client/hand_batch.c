@@ -1,0 +1,76 @@
+/*
+ * hand_batch.c: blocks between the array of this CPU and the bucket allocator (hand.h)
+ *
+ * The array is worked by sequences under the lock too: a thread that is moved to another CPU in a batch goes on there,
+ * and all that it does stays true.
+ */
+#include "client/hand_internal.h"
+
+#include "client/point.h"
+
+/* The head of this CPU's array. A hint, as the CPU is. */
+static uint64_t head_here(const struct hand *hand, uint32_t kind)
+{
+	uint32_t cpu = rseq_cpu();
+
+	return cpu < hand_n_cpus(hand) ? atomic_load_explicit(rseq_head(&hand->arrays, cpu, kind), memory_order_relaxed) : 0;
+}
+
+/* How many go at once: so that an array that was full or empty is half full afterwards, or nearer to its end. */
+static uint32_t batch_of(const struct hand *hand, uint32_t kind, uint64_t most)
+{
+	return (uint32_t)min_u64((hand_max_of(hand, kind) + 1) / 2, most);
+}
+
+/*
+ * Behind a batch the array's counter of the other direction is noted. If it is the same at the next one, the array goes one
+ * way, and the batch is as long as may be. What another CPU's batch noted makes one short or long that need not be, no more.
+ */
+
+void hand_refill(struct hand *hand, uint64_t size)
+{
+	uint64_t offset, open = atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed), most;
+	uint32_t kind, left;
+
+	if (!open || size - 1 >= HW_PAGE_SIZE)
+		return;
+	kind = bucket_for(size);
+	bucket_shelf(hand->bucket, rseq_cpu());
+	most = min_u64(HAND_REFILL, HAND_REFILL_BYTES / hand_bytes_of(kind));
+	if (RSEQ_ARRAY_GIVEN(head_here(hand, kind)) != hand->given[kind])
+		most = min_u64(most, 2 * HAND_FEW);
+	for (left = batch_of(hand, kind, most); left > 0; left--) {
+		if (bucket_alloc(hand->bucket, hand_bytes_of(kind), &offset) != 0)
+			break;
+		POINT(HAND_REFILLS);
+		if (!rseq_push(&hand->arrays, HAND_MARK(kind), open, rseq_number(offset))) {
+			(void)bucket_free(hand->bucket, offset, NULL);
+			break;
+		}
+	}
+	hand->given[kind] = RSEQ_ARRAY_GIVEN(head_here(hand, kind));
+}
+
+bool hand_spill(struct hand *hand, uint64_t offset)
+{
+	uint64_t size = bucket_size(hand->bucket, offset);
+	uint64_t open = atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed);
+	bool any = false, pages_free;
+	uint64_t number, most = HAND_BATCH;
+	uint32_t kind;
+
+	if (!open || size - 1 >= HW_PAGE_SIZE)
+		return false;
+	kind = bucket_for(size);
+	if (RSEQ_ARRAY_TAKEN(head_here(hand, kind)) != hand->taken[kind])
+		most = HAND_FEW;
+	for (uint32_t n = batch_of(hand, kind, most); n > 0; n--) {
+		if (!rseq_pop(&hand->arrays, HAND_MARK(kind), open, &number))
+			break;
+		POINT(HAND_SPILLS);
+		(void)bucket_free(hand->bucket, rseq_offset(number), &pages_free);
+		any |= pages_free;
+	}
+	hand->taken[kind] = RSEQ_ARRAY_TAKEN(head_here(hand, kind));
+	return any;
+}
