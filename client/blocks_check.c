@@ -64,13 +64,10 @@ static int check_at_hand(const struct blocks *b, const struct magazines *m)
 
 	if (RSEQ_STRICT && count_claimed(b) != magazines_sum(m))
 		return -EUCLEAN;
-	for (uint32_t row = 0; row < atomic_load(&m->rows.n_rows); row++) {
-		if (RSEQ_COUNT(atomic_load(rseq_row_head(heads, row))) > RSEQ_BARE(atomic_load(&m->rows.bare[row])))
-			return -EUCLEAN;
+	for (uint32_t row = 0; row < atomic_load(&m->rows.n_rows); row++)
 		for (uint32_t i = 0; i < RSEQ_COUNT(atomic_load(rseq_row_head(heads, row))); i++)
 			if (i >= RSEQ_ROW_ENTRIES || !is_at_hand(b, entries[RSEQ_ROW(row) + i], RSEQ_ROW(row) + i))
 				return -EUCLEAN;
-	}
 	return entries[RSEQ_ROW(atomic_load(&m->rows.n_rows))] == 0 ? 0 : -EUCLEAN;
 }
 

@@ -92,8 +92,7 @@ static bool give_to_rows(struct magazines *m, const void *block)
 {
 	uint64_t address = (uint64_t)(uintptr_t)block;
 
-	return magazines_give(m, address) || (magazines_allow(m) && magazines_give(m, address)) ||
-	       (magazines_relieve(m) && magazines_give(m, address));
+	return magazines_give(m, address) || (magazines_relieve(m) && magazines_give(m, address));
 }
 
 /*
@@ -109,9 +108,9 @@ static int give_block(const struct blocks *b, struct magazines *m, const struct 
 
 	BLOCKS_STEP();
 	word = atomic_load_explicit(&v->link[number], memory_order_acquire);
-	if (places && rseq_is_place(word) &&
-	    (!magazines_stands(m, word, (uint64_t)(uintptr_t)block) || magazines_learn(m, word)) && give_to_rows(m, block))
-		return 0; /* mostly: the row was full, or only taken from; or it was not known yet what another CPU has taken */
+	if (places && rseq_is_place(word) && !magazines_stands(m, word, (uint64_t)(uintptr_t)block) &&
+	    give_to_rows(m, block))
+		return 0; /* mostly: the row was full */
 	r = exchange_word(b, m, v, number, block, places ? v->out : BLOCKS_CLAIMED);
 	if (r < 0 || (m && give_to_rows(m, block)))
 		return r;

@@ -34,8 +34,6 @@ void magazines_init(struct magazines *m, uint32_t n_cpus)
 {
 	uint32_t n = magazines_rows(n_cpus), each = n / n_cpus;
 
-	for (uint32_t row = 0; row < RSEQ_ROWS_MAX; row++)
-		atomic_store(&m->rows.bare[row], RSEQ_NOT_BARE);
 	for (uint32_t row = 0; row < n; row++) /* those of neighbours are apart: processors read two lines at once */
 		if (row % each || row / each >= n_cpus)
 			atomic_fetch_or(&m->rows.loose[row / 64].set[MAGAZINES_NONE], (uint64_t)1 << row % 64);
@@ -96,39 +94,19 @@ static void fetch(const struct magazines *m, uint32_t row, enum magazines_set se
 			__builtin_prefetch(&entries[i]);
 }
 
-/* A row in hand will only be taken from: what it has is below its count. It repeats only because others say less of the row. */
-static void begin_bare(struct magazines *m, uint32_t row)
-{
-	uint64_t old = atomic_load(&m->rows.bare[row]), count = RSEQ_COUNT(atomic_load(head_of(m, row)));
-
-	MAGAZINES_STEP();
-	while (!atomic_compare_exchange_weak(&m->rows.bare[row], &old, (old | RSEQ_NOT_BARE) + 1 + count))
-		;
-}
-
-static void end_bare(struct magazines *m, uint32_t row)
-{
-	MAGAZINES_STEP();
-	(void)atomic_fetch_or(&m->rows.bare[row], RSEQ_NOT_BARE);
-}
-
 static bool change(struct magazines *m, enum magazines_set set)
 {
-	bool r, takes = set == MAGAZINES_SOME && !RSEQ_STRICT;
 	uint32_t row, new;
+	bool r;
 
 	if (!RSEQ_GATE_CPUS(atomic_load_explicit(&m->rows.gate, memory_order_relaxed)))
 		return false; /* for a while, perhaps: then no bit is touched */
 	row = set_take(m, set);
 	if (row == NONE)
 		return false;
-	if (takes)
-		begin_bare(m, row);
-	else
-		end_bare(m, row);
 	MAGAZINES_STEP();
 	new = row;
-	r = rseq_change_row(&m->rows, &row, takes);
+	r = rseq_change_row(&m->rows, &row);
 	if (likely(r))
 		fetch(m, new, set);
 	make_loose(m, row); /* the one that this CPU had; or the same again */
@@ -143,42 +121,6 @@ bool magazines_refill(struct magazines *m)
 bool magazines_relieve(struct magazines *m)
 {
 	return change(m, MAGAZINES_NONE);
-}
-
-/* A wrong guess which row it is ends another one's bare time too early, no more: the sequence looks. */
-bool magazines_allow(struct magazines *m)
-{
-	uint32_t cpu = rseq_cpu();
-
-	MAGAZINES_STEP();
-	if (cpu >= atomic_load(&m->rows.n_cpus) || atomic_load(&m->rows.current[cpu].max))
-		return false;
-	MAGAZINES_STEP();
-	end_bare(m, atomic_load(&m->rows.current[cpu].at) / RSEQ_ROW_LINE);
-	MAGAZINES_STEP();
-	return rseq_allow_row(&m->rows);
-}
-
-/*
- * What is said of the row is read before its head and exchanged after: if it is the same time, the count has not risen in it,
- * and does not rise before it ends.
- */
-bool magazines_learn(struct magazines *m, uint32_t word)
-{
-	uint32_t row = RSEQ_PLACE_INDEX(word) / RSEQ_ROW_ENTRIES, count;
-	uint64_t bare;
-
-	if (row >= rows_of(m))
-		return false;
-	MAGAZINES_STEP();
-	bare = atomic_load(&m->rows.bare[row]);
-	if (RSEQ_BARE(bare) == RSEQ_NOT_BARE)
-		return false;
-	MAGAZINES_STEP();
-	count = RSEQ_COUNT(atomic_load(head_of(m, row)));
-	MAGAZINES_STEP();
-	return RSEQ_PLACE_INDEX(word) % RSEQ_ROW_ENTRIES >= count &&
-	       atomic_compare_exchange_strong(&m->rows.bare[row], &bare, (bare & ~(uint64_t)RSEQ_NOT_BARE) | count);
 }
 
 bool magazines_stands(const struct magazines *m, uint32_t word, uint64_t block)
@@ -250,12 +192,6 @@ void magazines_begin(struct magazines *m, const struct magazines_life *l)
 	atomic_store(&rows->n, l->n);
 	atomic_store(&rows->word, l->word);
 	atomic_store(&rows->life, life_of(l->serial));
-	for (uint32_t cpu = 0; cpu < atomic_load(&rows->n_cpus); cpu++) {
-		uint32_t row = atomic_load(&rows->current[cpu].at) / RSEQ_ROW_LINE;
-
-		if (RSEQ_BARE(atomic_load(&rows->bare[row])) == RSEQ_NOT_BARE)
-			atomic_store(&rows->current[cpu].max, l->max);
-	}
 	set_serial(m, l->serial);
 }
 

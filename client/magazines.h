@@ -19,14 +19,9 @@
  * without closing: heads that are read twice and did not change were all empty at one instant between
  * (magazines_look). Only to take what another CPU works on needs the barrier.
  *
- * A row that a CPU has changed for its entries is, at first, only taken from. Meanwhile others who give what was taken there
- * need not look at its head, which changes all the time: the first that did wrote down how far it was (bare,
- * client/rseq_rows.h). The first give on that CPU ends it (magazines_allow).
- *
  * Invariant: each row is current on one CPU, or loose in one set, or in one thread's hand; those in the set of rows
- * without entries have none. What is said of bare entries is true, and nothing is said of a row to which something may be
- * given. A row changes only by sequences while the gate is open, and only by closers while it is not: while it is
- * shut, counts only fall.
+ * without entries have none. A row changes only by sequences while the gate is open, and only by closers
+ * while it is not: while it is shut, counts only fall.
  * Bound: take and give are one sequence. Steal, look and sum look at each row once, a change at each 64;
  * they repeat only because another thread took something. No system call but for the barrier in close. All
  * but init may be called from signal handlers.
@@ -114,18 +109,6 @@ bool magazines_is_next(const struct magazines *m, uint32_t word);
  * shut. */
 bool magazines_refill(struct magazines *m);
 bool magazines_relieve(struct magazines *m);
-
-/*
- * A row that a CPU has for its entries is one to take from: nothing is given to it. From now on something may be given to this
- * CPU's row. False: that was so, or the thread was interrupted.
- */
-bool magazines_allow(struct magazines *m);
-
-/*
- * Whether the block of that place, whose entry still stands, was taken from a row to which nothing has been given since: then
- * the sequences know it now, of this block and all that were taken there before. False: it cannot be told so.
- */
-bool magazines_learn(struct magazines *m, uint32_t word);
 
 /* What an opening is about. The caller's storage, only read. */
 struct magazines_life {

@@ -14,14 +14,8 @@
  * are written before a sequence is aborted mean nothing, for the count does not reach so far.
  * Orders that other processors need: an entry is written before its word, that before the head.
  *
- * An entry of another CPU's row may still be the block, because nothing has been written over it. To look at that
- * row's head, which its CPU changes all the time, would cost both of them. So there are rows to which nothing is
- * given for now (a CPU's max is 0), and a word for each row that says from where on its entries are only what
- * takes have left there (bare): it is written by whoever had to look at a head, and is true for as long as nothing
- * is given to the row.
- *
  * Invariant: each entry of a row is a block whose word is its place. What is not a place has another give to decide.
- * Bound: 17 (take), 46 (give) and 13 instructions, at most 22 on aarch64 (client/rseq_rows_aarch64.h), tried once. For signal
+ * Bound: 17 (take), 41 (give) and 8 instructions, at most 22 on aarch64 (client/rseq_rows_aarch64.h), tried once. For signal
  * handlers too; no system call.
  * Where there are no sequences rseq_cpus() is 0, nobody makes rows, and all is refused.
  * Not here: who changes rows and who shuts the gate (client/magazines.h); what other words mean (client/blocks.h).
@@ -53,13 +47,6 @@
 _Static_assert(RSEQ_ROWS_EACH == 2, "kinds 0 and 8 of it");
 
 #define RSEQ_ROWS_MAX 448 /* (an index of an entry has 16 bits) */
-
-/*
- * From which entry of a row on there are none but those that takes have left; above these 16 bits a number that changes
- * whenever such a time begins. RSEQ_NOT_BARE: nothing is said, and something may be given to the row.
- */
-#define RSEQ_BARE(bare) ((uint16_t)(bare))
-#define RSEQ_NOT_BARE 0xffffu
 
 /*
  * The gate's lowest 16 bits: CPUs below this number may come through. One comparison answers for the gate, for
@@ -96,9 +83,7 @@ struct rseq_rows {
 	struct {
 		uint64_t apart[2];
 		_Atomic uint32_t at;        /* RSEQ_ROW_AT(row) */
-		_Atomic uint32_t max;       /* as above, or 0: nothing is given to that row. Both are changed by one store */
 	} __attribute__((__aligned__(128))) current[WIRE_HEADS_CPUS];
-	_Atomic uint64_t bare[RSEQ_ROWS_MAX]; /* RSEQ_BARE */
 	uint64_t entries[];                 /* [row][RSEQ_ROW_ENTRIES], and one that is no block: the nowhere */
 };
 _Static_assert(offsetof(struct rseq_rows, loose) == 128 && offsetof(struct rseq_rows, current) == 256,
@@ -158,8 +143,7 @@ static inline _Atomic uint64_t *rseq_row_head(struct wire_heads *heads, uint32_t
 /* A test has sequences of its own, of CPUs of its own. */
 bool rseq_take_row(struct rseq_rows *rows, uint64_t *block);
 bool rseq_give_row(struct rseq_rows *rows, uint64_t block);
-bool rseq_change_row(struct rseq_rows *rows, uint32_t *row, bool takes);
-bool rseq_allow_row(struct rseq_rows *rows);
+bool rseq_change_row(struct rseq_rows *rows, uint32_t *row);
 
 #elif RSEQ_HERE && defined(__aarch64__)
 #include "client/rseq_rows_aarch64.h"
@@ -184,12 +168,10 @@ bool rseq_allow_row(struct rseq_rows *rows);
 #define RSEQ_ROW_FIELDS(rows) \
 	[rows] "r"(rows), RSEQ_ROW_FIELD(gate), RSEQ_ROW_FIELD(max), RSEQ_ROW_FIELD(heads), RSEQ_ROW_FIELD(base), \
 	RSEQ_ROW_FIELD(reciprocal), RSEQ_ROW_FIELD(n), RSEQ_ROW_FIELD(word), RSEQ_ROW_FIELD(life), \
-	[current] "i"(offsetof(struct rseq_rows, current[0].at)), RSEQ_ROW_FIELD(bare), RSEQ_ROW_FIELD(entries)
+	[current] "i"(offsetof(struct rseq_rows, current[0].at)), RSEQ_ROW_FIELD(entries)
 #define RSEQ_ROW_FIELD(name) [name] "i"(offsetof(struct rseq_rows, name))
 
-_Static_assert(sizeof(((struct rseq_rows *)0)->current[0]) == 1 << 7 && RSEQ_ROW_ENTRIES == 1 << 7, "the sequences say so");
-_Static_assert(RSEQ_ROW_AT(1) == 8 * sizeof(uint64_t), "they say so, too");
-_Static_assert(offsetof(struct rseq_rows, current[0].max) == offsetof(struct rseq_rows, current[0].at) + 4, "they say so, too");
+_Static_assert(sizeof(((struct rseq_rows *)0)->current[0]) == 1 << 7, "the sequences say so");
 
 /*
  * The block given last to the row that this CPU works on. One try. False: as rseq_take. (The head is read as it was
@@ -223,11 +205,10 @@ no:
 }
 
 /*
- * Whether the block is out, with its number in rdx; then the words are in row. A word that names the very entry
- * that the block comes to says nothing more: it is not below the count. An entry that has become another block's
- * does not either, nor one above the count in this row, nor a bare one of another row. (The word was read before:
- * a give to that row would have had to end its bare time first, and to change the word then.) Row, not another
- * register: with one more, callers would have to save some.
+ * Whether the block is out, with its number in rdx; then the words are in row. A word that names the very
+ * entry that the block comes to says nothing more: it is not below the count. An entry that has become another block's does
+ * not either, nor one above the count in this row. Other rows' heads are not looked at: to read what another CPU writes all the
+ * time costs both of them.
  */
 #if RSEQ_STRICT
 #define RSEQ_ROW_CHECK ""
@@ -250,27 +231,18 @@ no:
 	"movzwl %%ax, %%eax\n" \
 	"cmpq %[block], %c[entries](%[rows], %%rax, 8)\n" \
 	"jne 5f\n" \
-	"movl %%eax, %k[row]\n" \
-	"xorl %k[place], %k[row]\n" \
-	"testl $0xff80, %k[row]\n" \
-	"jnz 6f\n" \
 	"cmpw %w[place], %%ax\n" \
 	"jb %l[no]\n" \
-	"jmp 7f\n" \
-	"6: movl %%eax, %k[row]\n" \
-	"shrl $7, %k[row]\n" \
-	"andl $0x7f, %%eax\n" \
-	"cmpw %c[bare](%[rows], %[row], 8), %%ax\n" \
-	"jb %l[no]\n" \
-	"7: movq %c[word](%[rows]), %[row]\n" \
+	"xorl %k[place], %%eax\n" \
+	"testl $0xff80, %%eax\n" \
+	"jnz %l[no]\n" \
 	"5:\n"
 #define RSEQ_ROW_PLACE "movl %k[place], (%[row], %%rdx, 4)\n"
 #endif
 
 /*
- * Into the row that this CPU works on, if something may be given there, and it is a block and out. One try. False:
- * nothing has happened, and nothing is said about the block. (Strict: the caller knows that it is a block, and
- * out.)
+ * Into the row that this CPU works on, if it is a block and out. One try. False: nothing has happened, and nothing is
+ * said about the block. (Strict: the caller knows that it is a block, and out.)
  */
 static inline bool rseq_give_row(struct rseq_rows *rows, uint64_t block)
 {
@@ -281,7 +253,7 @@ static inline bool rseq_give_row(struct rseq_rows *rows, uint64_t block)
 		"movq %c[heads](%[rows]), %[at]\n"
 		"addq %[row], %[at]\n"
 		"movq (%[at]), %[head]\n"
-		"cmpw %c[current]+4(%[rows], %%rax), %w[head]\n"
+		"cmpw %c[max](%[rows]), %w[head]\n"
 		"jae %l[no]\n"
 		"leal (%[head], %[row], 2), %k[place]\n"
 		"addl %c[life](%[rows]), %k[place]\n"
@@ -302,50 +274,21 @@ no:
 	return false;
 }
 
-/*
- * From now on this CPU works on *row, which no other does; *row is the one that it worked on. takes: nothing
- * is given to it for now. One try. False: nothing changes.
- */
-static inline bool rseq_change_row(struct rseq_rows *rows, uint32_t *row, bool takes)
+/* From now on this CPU works on *row, which no other does; *row is the one that it worked on. One try. False: nothing
+ * changes. */
+static inline bool rseq_change_row(struct rseq_rows *rows, uint32_t *row)
 {
-	uint64_t old = (uint64_t)rseq_where_, t;
+	uint64_t old = (uint64_t)rseq_where_;
 
 	__asm__ goto volatile(
 		RSEQ_ROW_BEGIN
-		"movl %c[max](%[rows]), %k[t]\n"
-		"andl %[mask], %k[t]\n"
-		"shlq $32, %[t]\n"
-		"orq %[at], %[t]\n"
-		"movq %[t], %c[current](%[rows], %%rax)\n"
+		"movl %[at], %c[current](%[rows], %%rax)\n"
 		RSEQ_ROW_END
-		: [row] "+&r"(old), [t] "=&r"(t)
-		: RSEQ_ROW_FIELDS(rows), [at] "r"((uint64_t)RSEQ_ROW_AT(*row)), [mask] "r"(takes ? 0 : UINT32_MAX)
+		: [row] "+&r"(old)
+		: RSEQ_ROW_FIELDS(rows), [at] "r"(RSEQ_ROW_AT(*row))
 		: "rax", "memory", "cc"
 		: no);
 	*row = (uint32_t)old / RSEQ_ROW_LINE;
-	return true;
-no:
-	return false;
-}
-
-/* From now on something may be given to the row that this CPU works on, if nothing is said of it. One try. False: nothing changes. */
-static inline bool rseq_allow_row(struct rseq_rows *rows)
-{
-	uint64_t row = (uint64_t)rseq_where_, t;
-
-	__asm__ goto volatile(
-		RSEQ_ROW_BEGIN
-		"movl %k[row], %k[t]\n"
-		"shrl $3, %k[t]\n"
-		"cmpw $-1, %c[bare](%[rows], %[t])\n"
-		"jne %l[no]\n"
-		"movl %c[max](%[rows]), %k[t]\n"
-		"movl %k[t], %c[current]+4(%[rows], %%rax)\n"
-		RSEQ_ROW_END
-		: [row] "+&r"(row), [t] "=&r"(t)
-		: RSEQ_ROW_FIELDS(rows)
-		: "rax", "memory", "cc"
-		: no);
 	return true;
 no:
 	return false;
@@ -365,15 +308,9 @@ static inline bool rseq_give_row(struct rseq_rows *rows, uint64_t block)
 	return false;
 }
 
-static inline bool rseq_change_row(struct rseq_rows *rows, uint32_t *row, bool takes)
+static inline bool rseq_change_row(struct rseq_rows *rows, uint32_t *row)
 {
-	(void)rows, (void)row, (void)takes;
-	return false;
-}
-
-static inline bool rseq_allow_row(struct rseq_rows *rows)
-{
-	(void)rows;
+	(void)rows, (void)row;
 	return false;
 }
 #endif

@@ -110,9 +110,8 @@ no:
 	return false;
 }
 
-static inline bool rseq_change_row(struct rseq_rows *rows, uint32_t *row, bool takes)
+static inline bool rseq_change_row(struct rseq_rows *rows, uint32_t *row)
 {
-	(void)takes; /* no row is ever only taken from */
 	uint64_t t, base, at;
 	uint32_t old;
 
@@ -128,13 +127,6 @@ static inline bool rseq_change_row(struct rseq_rows *rows, uint32_t *row, bool t
 	*row = old / RSEQ_ROW_LINE;
 	return true;
 no:
-	return false;
-}
-
-/* There are no places, so nothing is ever said of a row. */
-static inline bool rseq_allow_row(struct rseq_rows *rows)
-{
-	(void)rows;
 	return false;
 }
 

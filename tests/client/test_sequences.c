@@ -57,7 +57,7 @@ static struct {
 	uint64_t open, number, entry;
 	void *block;
 	enum rseq_result result;
-	bool r, takes;
+	bool r;
 } now;
 
 static void call_pop(void)
@@ -97,24 +97,7 @@ static void call_give_row(void)
 
 static void call_change_row(void)
 {
-	now.r = rseq_change_row(rows(), &now.row, now.takes);
-}
-
-static void set_current(uint32_t cpu, uint32_t row, bool takes)
-{
-	atomic_store(&rows()->current[cpu].at, RSEQ_ROW_AT(row));
-	atomic_store(&rows()->current[cpu].max, takes ? 0 : MAX);
-}
-
-static void is_current(uint32_t cpu, uint32_t row, bool takes)
-{
-	assert_int_equal(RSEQ_ROW_AT(row), atomic_load(&rows()->current[cpu].at));
-	assert_int_equal(takes ? 0 : MAX, atomic_load(&rows()->current[cpu].max));
-}
-
-static void call_allow_row(void)
-{
-	now.r = rseq_allow_row(rows());
+	now.r = rseq_change_row(rows(), &now.row);
 }
 
 static void begin(void)
@@ -148,11 +131,9 @@ static void begin(void)
 	atomic_store(&rows()->n_cpus, CPUS);
 	atomic_store(&rows()->n_rows, ROWS);
 	atomic_store(&rows()->max, MAX);
-	for (uint32_t row = 0; row < ROWS; row++)
-		atomic_store(&rows()->bare[row], RSEQ_NOT_BARE);
 	atomic_store(&rows()->gate, ROWS_OPEN);
 	for (uint32_t cpu = 0; cpu < CPUS; cpu++)
-		set_current(cpu, cpu, false);
+		atomic_store(&rows()->current[cpu].at, RSEQ_ROW_AT(cpu));
 }
 
 static int setup(void **state)
@@ -387,29 +368,18 @@ static uint64_t any_block(struct rng *r, const struct stack model[ROWS])
 	return what;
 }
 
-/* It was put into another row, and its entry still stands there: if that is not bare, only the long way finds out whether it is old. */
+/* It was put into another row, and its entry still stands there: only the long way finds out whether that is old. */
 static bool is_unsure(uint64_t what, uint32_t row)
 {
 	uint32_t index = RSEQ_PLACE_INDEX(atomic_load(&words[(what - BASE) / STRIDE]));
 
-	return !RSEQ_STRICT && index / RSEQ_ROW_ENTRIES != row && rows()->entries[index] == what &&
-	       index % RSEQ_ROW_ENTRIES < RSEQ_BARE(atomic_load(&rows()->bare[index / RSEQ_ROW_ENTRIES]));
+	return !RSEQ_STRICT && index / RSEQ_ROW_ENTRIES != row && rows()->entries[index] == what;
 }
 
 static bool is_given(const struct stack model[ROWS], uint64_t what, uint32_t row)
 {
 	return what >= BASE && what < row_block(BLOCKS) && (what - BASE) % STRIDE == 0 && !is_at_hand(model, what) &&
 	       !is_unsure(what, row);
-}
-
-/* Of some rows it is said, and true, from where on they are bare; one in 16 CPUs has a row to take from. */
-static void say_of_rows(struct rng *r, const struct stack model[ROWS], uint32_t row)
-{
-	for (uint32_t i = 0; i < ROWS; i++)
-		atomic_store(&rows()->bare[i], rng_next(r) << 16 | (rng_below(r, 2) ? model[i].n + rng_below(r, 2) : RSEQ_NOT_BARE));
-	now.takes = !RSEQ_STRICT && rng_below(r, 16) == 0;
-	if (now.cpu < CPUS)
-		set_current(now.cpu, row, now.takes);
 }
 
 static void test_rows(void **state)
@@ -428,12 +398,7 @@ static void test_rows(void **state)
 		struct stack *s = &model[current[refused ? 0 : now.cpu]];
 		uint32_t loose = CPUS + rng_below(&r, ROWS - CPUS), row;
 
-		say_of_rows(&r, model, now.cpu < CPUS ? current[now.cpu] : 0);
-		if (!RSEQ_STRICT && rng_below(&r, 8) == 0) {
-			should = should && RSEQ_BARE(atomic_load(&rows()->bare[current[now.cpu]])) == RSEQ_NOT_BARE;
-			call_allow_row();
-			now.takes = now.takes && !should;
-		} else if (rng_below(&r, 8) == 0) {
+		if (rng_below(&r, 8) == 0) {
 			row = now.row = current[loose];
 			if (should) {
 				current[loose] = current[now.cpu];
@@ -444,17 +409,15 @@ static void test_rows(void **state)
 			assert_int_equal(now.row, row);
 		} else {
 			now.entry = entry;
-			should = should && (give ? !now.takes && is_given(model, entry, current[now.cpu]) && model_give(s, entry, MAX)
-						 : model_take(s, &entry));
+			should = should && (give ? is_given(model, entry, current[now.cpu]) && model_give(s, entry, MAX)
+						: model_take(s, &entry));
 			(give ? call_give_row : call_take_row)();
 			assert_int_equal(now.entry, entry);
 		}
 		assert_int_equal(should, now.r);
 		same_rows(model);
 		for (uint32_t cpu = 0; cpu < CPUS; cpu++)
-			is_current(cpu, current[cpu], cpu == now.cpu && now.takes);
-		if (now.cpu < CPUS)
-			set_current(now.cpu, current[now.cpu], false);
+			assert_int_equal(RSEQ_ROW_AT(current[cpu]), atomic_load(&rows()->current[cpu].at));
 		done += should;
 	}
 	assert_true(done > STEPS / 4);
@@ -463,7 +426,7 @@ static void test_rows(void **state)
 /* ---- interrupted ---- */
 
 static uint32_t filled; /* numbers in each array and row before a call */
-static bool shut, takes_only;
+static bool shut;
 
 #define UNIT 77 /* somebody has the block there, of kind 0 */
 #define NUMBER NUMBER_OF(UNIT)
@@ -485,9 +448,6 @@ static void prepare(void)
 	now.block = base + 16 * UNIT;
 	now.entry = row_block(UNIT);
 	now.row = 3;
-	now.takes = !RSEQ_STRICT;
-	if (takes_only)
-		set_current(0, 0, true);
 	if (shut) {
 		atomic_store(&arrays.gate, OPEN + 1);
 		atomic_store(&rows()->gate, ROWS_OPEN - CPUS);
@@ -570,8 +530,8 @@ static void look_after_row(void (*call)(void), uint32_t moved)
 	for (uint32_t cpu = 0; cpu < CPUS; cpu++) {
 		uint64_t head = atomic_load(rseq_row_head(row_heads, cpu));
 
-		if (call == call_change_row || call == call_allow_row)
-			is_current(cpu, cpu, call == call_allow_row && cpu == 0);
+		if (call == call_change_row)
+			assert_int_equal(RSEQ_ROW_AT(cpu), atomic_load(&rows()->current[cpu].at));
 		assert_int_equal(filled, RSEQ_COUNT(head));
 		assert_int_equal(filled, head >> 16);
 		for (uint32_t i = 0; i < filled; i++)
@@ -588,11 +548,11 @@ static void look_after_row(void (*call)(void), uint32_t moved)
 
 static void test_interrupted_rows(void **state)
 {
-	static void (*const calls[])(void) = {call_take_row, call_give_row, call_change_row, call_allow_row};
+	static void (*const calls[])(void) = {call_take_row, call_give_row, call_change_row};
 
 	(void)state;
 	needs_pretence();
-	for (size_t c = 0; c < ARRAY_SIZE(calls) - RSEQ_STRICT; c++) /* (strict, none is only taken from) */
+	for (size_t c = 0; c < ARRAY_SIZE(calls); c++)
 		for (uint32_t moved = 0; moved < 2; moved++) {
 			uint32_t most = 0;
 
@@ -601,12 +561,11 @@ static void test_interrupted_rows(void **state)
 
 				filled = i / 2 * (MAX / 2); /* none, some, full */
 				shut = i % 2;
-				takes_only = calls[c] == call_allow_row;
 				for (; interrupted_at(n, moved, prepare, calls[c]); n++)
 					look_after_row(calls[c], moved);
 				most = n > most ? n : most;
 			}
-			assert_true(most >= (calls[c] == call_change_row || calls[c] == call_allow_row ? 7 : 11)); /* it has so many */
+			assert_true(most >= (calls[c] == call_change_row ? 5 : 11)); /* it has so many */
 		}
 }
 

@@ -10,9 +10,6 @@
  * makes it so. One that is interrupted in between has left a word that the next give to that row writes again: who
  * exchanges such a word shuts the gate meanwhile (magazines_hold), without a barrier.
  *
- * A row that a CPU has changed for its entries is one to take from, and bare from some entry on: there are only blocks that
- * takes have left. Whoever looks at its head may lower that; before something is given to the row, the bare time ends.
- *
  * A sequence is interrupted by whoever runs on its CPU, and by a barrier. With one CPU (NCPU=1) there is no other instant than before or after,
  * so of any gives exactly one is believed. With two (NCPU=2) both may be that run in the same instant: there gives of a block
  * exclude each other, and all the rest does not.
@@ -39,8 +36,7 @@
 #define ENTRIES (NROW * MAX)
 #define NONE 255
 #define SOME 1 /* sets of loose rows */
-#define EMPTY 2
-#define NOT_BARE 255
+#define BARE 2
 
 /* Words. */
 #define OUT 0
@@ -65,8 +61,6 @@ byte gate;
 byte current[NCPU], loose[NROW];
 byte count[NROW], ver[NROW];   /* heads */
 byte entry[ENTRIES];           /* a block, or NONE */
-byte bare[NROW], time[NROW];   /* from where on, or NOT_BARE; and which time that is */
-bool takes[NCPU];              /* nothing is given to its row */
 byte word[NB];
 byte n_stack, stack[NB];
 byte inseq[NCPU];              /* whose sequence runs there */
@@ -100,14 +94,14 @@ inline begin_sequence() {
 
 inline end_sequence() {
 	d_step {
-		row = 0; v = 0; n = 0; old = 0; changed = false;
+		row = 0; v = 0; n = 0;
 		if :: inseq[c] == me -> inseq[c] = NONE :: else fi
 	}
 }
 
 /* ---- client/rseq_rows.h ---- */
 
-/* RSEQ_ROW_CHECK: whether the block is out, for a give to that row: by its word and an entry, or how bare another row is. */
+/* RSEQ_ROW_CHECK: whether the block is out, for a give to that row. */
 #ifdef NO_CHECK
 #define CHECK(w, b) true
 #elif defined(CHECK_BELOW)
@@ -117,7 +111,6 @@ inline end_sequence() {
 	(IS_PLACE(w) && (INDEX(w) == row * MAX + n || entry[INDEX(w)] != b || \
 			 (INDEX(w) > row * MAX + n && ROW(w) == row))))
 #endif
-#define IS_BARE(w) (IS_PLACE(w) && ROW(w) != row && INDEX(w) % MAX >= bare[ROW(w)])
 
 inline rseq_give_row(b, done) {
 	done = false;
@@ -125,11 +118,9 @@ inline rseq_give_row(b, done) {
 	if
 	:: gate > 0 -> RUN
 	:: else ->
-		d_step { row = current[c]; n = (takes[c] -> MAX : count[row]); v = PLACE_OF(row) }
-		old = word[b];
-		changed = CHECK(old, b);
+		d_step { row = current[c]; n = count[row]; v = PLACE_OF(row) }
 		if
-		:: n >= MAX || !(changed || IS_BARE(old)) -> RUN
+		:: n >= MAX || !CHECK(word[b], b) -> RUN
 		:: else ->
 			d_step { if :: inseq[c] == me -> entry[row * MAX + n] = b :: else fi }
 			d_step { if :: inseq[c] == me -> word[b] = v :: else fi }
@@ -194,13 +185,6 @@ inline change(set) {
 		if
 		:: v == NONE -> v = 0
 		:: else ->
-			d_step { /* in hand: begin_bare, end_bare */
-				RUN;
-				if
-				:: set == SOME -> bare[v] = count[v]; time[v]++
-				:: else -> bare[v] = NOT_BARE
-				fi
-			}
 			begin_sequence();
 			if
 			:: gate > 0 -> RUN
@@ -208,57 +192,15 @@ inline change(set) {
 				row = current[c];
 				d_step {
 					if
-					:: inseq[c] == me -> current[c] = v; v = row; takes[c] = (set == SOME)
+					:: inseq[c] == me -> current[c] = v; v = row
 					:: else
 					fi
 				}
 			fi;
-			d_step { RUN; loose[v] = (count[v] > 0 -> SOME : EMPTY) }
+			d_step { RUN; loose[v] = (count[v] > 0 -> SOME : BARE) }
 			end_sequence()
 		fi
 	fi
-}
-
-/* Something may be given to this CPU's row. (The CPU may be another one by then.) */
-inline allow() {
-	if
-	:: !takes[c] -> RUN
-	:: else ->
-#ifndef STAY_BARE
-		row = current[c];
-		d_step { RUN; bare[row] = NOT_BARE; row = 0 }
-#endif
-		begin_sequence();
-		if
-		:: gate > 0 -> RUN
-		:: else ->
-			row = current[c];
-#if defined(STAY_BARE) || defined(ALLOW_BLINDLY)
-			n = NOT_BARE;
-#else
-			n = bare[row];
-#endif
-			d_step {
-				if
-				:: inseq[c] == me && n == NOT_BARE -> takes[c] = false
-				:: else -> RUN
-				fi
-			}
-		fi;
-		end_sequence()
-	fi
-}
-
-/* Of the place in old. */
-inline learn(r) {
-	d_step { RUN; n = bare[ROW(old)]; v = time[ROW(old)] }
-	d_step { RUN; k = count[ROW(old)] }
-	d_step {
-		RUN;
-		r = n != NOT_BARE && INDEX(old) % MAX >= k && n == bare[ROW(old)] && v == time[ROW(old)];
-		if :: r -> bare[ROW(old)] = k :: else fi;
-		n = 0; v = 0; k = 0
-	}
 }
 
 /* A closer: shuts the gate, runs the barrier, takes one from any row, and leaves. */
@@ -337,11 +279,7 @@ inline exchange_word(b, new, r) {
 inline give_to_rows(b, done) {
 	rseq_give_row(b, done);
 	if
-	:: !done && takes[c] -> allow(); rseq_give_row(b, done)
-	:: else -> RUN
-	fi;
-	if
-	:: !done -> change(EMPTY); rseq_give_row(b, done)
+	:: !done -> change(BARE); rseq_give_row(b, done)
 	:: else
 	fi
 }
@@ -353,14 +291,8 @@ inline give(b, r) {
 	:: else ->
 		d_step { RUN; old = word[b] }
 		if
-		:: !IS_PLACE(old)
-		:: IS_PLACE(old) && !STANDS(old, b) -> r = true
-		:: else -> learn(r)
-		fi;
-		old = 0;
-		if
-		:: r -> give_to_rows(b, r)
-		:: else
+		:: IS_PLACE(old) && !STANDS(old, b) -> old = 0; give_to_rows(b, r)
+		:: else -> old = 0
 		fi;
 		if
 		:: r
@@ -447,7 +379,6 @@ init {
 		for (n : 0 .. ENTRIES - 1) { entry[n] = NONE }
 		for (n : 0 .. NCPU - 1) { inseq[n] = NONE; current[n] = n }
 		for (n : 0 .. NT - 1) { gives[n] = NONE }
-		for (n : 0 .. NROW - 1) { bare[n] = NOT_BARE }
 		n = 0;
 		do /* each block is anywhere; out, its word may be an old place */
 		:: n == NB -> break
@@ -465,11 +396,7 @@ init {
 			fi;
 			n++
 		od;
-		if /* of CPU 0's row something may be known */
-		:: takes[0] = true; bare[0] = count[0]
-		:: true
-		fi;
-		for (n : NCPU .. NROW - 1) { loose[n] = (count[n] > 0 -> SOME : EMPTY) }
+		for (n : NCPU .. NROW - 1) { loose[n] = (count[n] > 0 -> SOME : BARE) }
 		for (n : 0 .. NT - 1) { run user(n) }
 		n = 0
 	}

@@ -29,7 +29,7 @@ uint32_t rseq_cpus(void)
 
 uint32_t rseq_test_cpu(void)
 {
-	return sequence_now()->cpu;
+	return 0;
 }
 
 int rseq_barrier(void)
@@ -111,10 +111,7 @@ static bool is_out(const struct rseq_rows *rows, uint32_t word, uint32_t place, 
 		return false;
 	if (index == next || rows->entries[index] != block)
 		return true;
-	if (index / RSEQ_ROW_ENTRIES == next / RSEQ_ROW_ENTRIES)
-		return index > next;
-	blocks_step();
-	return index % RSEQ_ROW_ENTRIES >= RSEQ_BARE(atomic_load(&rows->bare[index / RSEQ_ROW_ENTRIES]));
+	return index > next && index / RSEQ_ROW_ENTRIES == next / RSEQ_ROW_ENTRIES;
 }
 
 bool rseq_give_row(struct rseq_rows *rows, uint64_t block)
@@ -129,7 +126,7 @@ bool rseq_give_row(struct rseq_rows *rows, uint64_t block)
 		return end(s, false);
 	at = rseq_row_head(atomic_load(&rows->heads), row);
 	head = atomic_load(at);
-	if (!goes_on(s) || RSEQ_COUNT(head) >= atomic_load(&rows->current[s->cpu].max))
+	if (!goes_on(s) || RSEQ_COUNT(head) >= atomic_load(&rows->max))
 		return end(s, false);
 	place = rseq_place(head, row, atomic_load(&rows->life));
 	if (!RSEQ_STRICT) {
@@ -149,7 +146,7 @@ bool rseq_give_row(struct rseq_rows *rows, uint64_t block)
 	return end(s, true);
 }
 
-bool rseq_change_row(struct rseq_rows *rows, uint32_t *row, bool takes)
+bool rseq_change_row(struct rseq_rows *rows, uint32_t *row)
 {
 	struct sequence *s = begin();
 	uint32_t old;
@@ -157,18 +154,6 @@ bool rseq_change_row(struct rseq_rows *rows, uint32_t *row, bool takes)
 	if (!look(rows, s, &old) || !goes_on(s))
 		return end(s, false);
 	atomic_store(&rows->current[s->cpu].at, RSEQ_ROW_AT(*row));
-	atomic_store(&rows->current[s->cpu].max, takes ? 0 : atomic_load(&rows->max));
 	*row = old;
-	return end(s, true);
-}
-
-bool rseq_allow_row(struct rseq_rows *rows)
-{
-	struct sequence *s = begin();
-	uint32_t row;
-
-	if (!look(rows, s, &row) || !goes_on(s) || RSEQ_BARE(atomic_load(&rows->bare[row])) != RSEQ_NOT_BARE || !goes_on(s))
-		return end(s, false);
-	atomic_store(&rows->current[s->cpu].max, atomic_load(&rows->max));
 	return end(s, true);
 }

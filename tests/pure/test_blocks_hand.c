@@ -225,68 +225,6 @@ static void test_serials_wrap(void **state)
 	}
 }
 
-static uint64_t take_there(uint32_t cpu)
-{
-	void *block = NULL;
-
-	w.sequence.cpu = cpu;
-	must(blocks_take(&w.blocks, &block) == 0);
-	w.out[number(block)] = true;
-	w.n_out++;
-	return (uint64_t)(uintptr_t)block;
-}
-
-static bool give_by_sequence(uint64_t block)
-{
-	if (!magazines_give(w.magazines, block))
-		return false;
-	w.out[number((void *)(uintptr_t)block)] = false;
-	w.n_out--;
-	return true;
-}
-
-/*
- * Blocks go from one CPU to another, and a few of them are out at a time: who gives them asks once what the other has taken, and
- * then knows of all that were taken before. What the other CPU gives ends that, and double gives are found all the while.
- */
-static void test_few_between(void **state)
-{
-	const uint32_t n = 300, max = 8;
-	uint64_t block[8];
-
-	(void)state;
-	if (RSEQ_STRICT)
-		skip(); /* each give claims its block: nobody asks a row */
-	begin(n, 64, max);
-	w.sequence.cpu = 0;
-	for (uint32_t i = 0; i < max + 1; i++)
-		take_one();
-	for (uint32_t i = 0; i < n; i++)
-		if (w.out[i])
-			give_one(i);
-	must(w.n_out == 0 && magazines_sum(w.magazines) == max + 1); /* a row is full, and loose */
-	for (uint32_t i = 0; i < 6; i++)
-		block[i] = take_there(1);
-	must(atomic_load(&w.magazines->rows.current[1].max) == 0);
-	w.sequence.cpu = 0;
-	must(!give_by_sequence(block[0]));
-	give_one(number((void *)(uintptr_t)block[0]));
-	for (uint32_t i = 1; i < 5; i++)
-		must(give_by_sequence(block[i]));
-	block[6] = take_there(1);
-	w.sequence.cpu = 0;
-	must(!give_by_sequence(block[6])); /* it was taken later */
-	w.sequence.cpu = 1;
-	give_one(number((void *)(uintptr_t)block[6]));
-	must(atomic_load(&w.magazines->rows.current[1].max) == max);
-	w.sequence.cpu = 0;
-	must(!give_by_sequence(block[6]));
-	give_one(number((void *)(uintptr_t)block[6]));
-	give_one(number((void *)(uintptr_t)block[5]));
-	same();
-	close_it(true);
-}
-
 /* The auditor finds what is wrong with what is at hand. */
 static void test_auditor(void **state)
 {
@@ -317,7 +255,6 @@ static void test_auditor(void **state)
 	SPOILED(w.link[BLOCKS_APART], BLOCKS_CLAIMED);
 	SPOILED(w.heads[0].head[0], w.heads[0].head[0] - 1);
 	SPOILED(w.heads[2].head[8], w.heads[2].head[8] + 1);
-	SPOILED(w.magazines->rows.bare[atomic_load(&w.magazines->rows.current[0].at) / RSEQ_ROW_LINE], 0);
 	give_one(BLOCKS_APART); /* which was taken second */
 	close_it(true);
 }
@@ -328,7 +265,6 @@ int main(void)
 		cmocka_unit_test(test_nothing_hides),
 		cmocka_unit_test(test_serials_wrap),
 		cmocka_unit_test(test_auditor),
-		cmocka_unit_test(test_few_between),
 		cmocka_unit_test(test_random),
 	};
 
