@@ -5,6 +5,8 @@
 
 #include <sys/mman.h>
 
+#include "common/thp.h"
+
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
@@ -35,7 +37,7 @@ static int populate(void *addr, uint64_t size, int advice)
 
 int mapping_arena(void **out, int fd, uint64_t size, bool writable)
 {
-	void *p = mmap(NULL, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+	void *p = thp_map(size, writable ? PROT_READ | PROT_WRITE : PROT_READ, fd);
 	int r;
 
 	if (p == MAP_FAILED)

@@ -10,7 +10,8 @@
 
 #include "common/base.h"
 
-/* Maps size bytes (a page multiple) of fd, read-only or writable, populated. 0 or -ENOMEM, -EACCES, another -errno. */
+/* Maps size bytes (a page multiple) of fd, read-only or writable, populated; so that huge pages that the file may have fit
+ * (common/thp.h). 0 or -ENOMEM, -EACCES, another -errno. */
 int mapping_arena(void **out, int fd, uint64_t size, bool writable);
 
 /* Maps size bytes of a device, read-only or writable. Nothing is touched: a driver fills its page tables itself, or at

@@ -13,11 +13,34 @@
 #include <sys/resource.h>
 
 #include "client/areas.h"
+#include "common/thp.h"
 #include "proto/heads.h"
 #include "client/mapping.h"
 
 #define PAGES 64
 #define SIZE  (PAGES * HW_PAGE_SIZE)
+
+void *__real_mmap64(void *at, size_t size, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap64(void *at, size_t size, int prot, int flags, int fd, off_t offset);
+
+/* A kernel that puts large mappings where no huge page fits: some do, some do not. */
+static bool places_badly;
+
+void *__wrap_mmap64(void *at, size_t size, int prot, int flags, int fd, off_t offset)
+{
+	const size_t room_size = size + 2 * THP_SIZE;
+	char *room, *bad;
+
+	if (!places_badly || at || size < THP_SIZE)
+		return __real_mmap64(at, size, prot, flags, fd, offset);
+	room = __real_mmap64(NULL, room_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(room != MAP_FAILED);
+	bad = (char *)align_up((uintptr_t)room, THP_SIZE) + HW_PAGE_SIZE;
+	assert_ptr_equal(__real_mmap64(bad, size, prot, flags | MAP_FIXED, fd, offset), bad);
+	assert_int_equal(munmap(room, (size_t)(bad - room)), 0);
+	assert_int_equal(munmap(bad + size, (size_t)(room + room_size - bad) - size), 0);
+	return bad;
+}
 
 static int memfd(size_t size)
 {
@@ -108,6 +131,77 @@ static void test_arena_that_cannot_be(void **state)
 	assert_null(p);
 	assert_int_equal(close(sealed), 0);
 	assert_int_equal(close(fd), 0);
+}
+
+/* Pages of this process's address space. */
+static size_t pages_mapped(void)
+{
+	FILE *f = fopen("/proc/self/statm", "re");
+	size_t n = 0;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%zu", &n), 1);
+	(void)fclose(f);
+	return n;
+}
+
+/* Where a huge page fits, each time, and of the room for that nothing is left, before or behind. */
+static void test_large_arenas_are_aligned(void **state)
+{
+	static const size_t sizes[] = { THP_SIZE, 2 * THP_SIZE, 2 * THP_SIZE + HW_PAGE_SIZE, 3 * THP_SIZE - HW_PAGE_SIZE };
+
+	(void)state;
+	for (size_t i = 0; i < 4 * ARRAY_SIZE(sizes); i++) {
+		const size_t size = sizes[i % ARRAY_SIZE(sizes)];
+		int fd = memfd(size);
+		size_t before = pages_mapped(), with;
+		char *p, *q;
+
+		places_badly = i & 4;
+		assert_int_equal(mapping_arena((void **)&p, fd, size, true), 0);
+		assert_int_equal(mapping_arena((void **)&q, fd, size, false), 0);
+		with = pages_mapped();
+		assert_int_equal((uintptr_t)p % THP_SIZE, 0);
+		assert_int_equal((uintptr_t)q % THP_SIZE, 0);
+		p[0] = 1;
+		p[size - 1] = 2;
+		assert_int_equal(q[0], 1);
+		assert_int_equal(q[size - 1], 2);
+		mapping_free(p, size);
+		mapping_free(q, size);
+		places_badly = false;
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+		assert_int_equal(with - before, 2 * size / HW_PAGE_SIZE);
+		assert_int_equal(pages_mapped(), before);
+#else
+		(void)before;
+		(void)with;
+#endif
+		assert_int_equal(close(fd), 0);
+	}
+}
+
+/* It is an address as any other that they get then. */
+static void test_no_room_to_align(void **state)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	struct rlimit old, limit;
+	int fd = memfd(2 * THP_SIZE);
+	void *p;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
+	limit = (struct rlimit){ pages_mapped() * HW_PAGE_SIZE + 2 * THP_SIZE + THP_SIZE / 2, old.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+	assert_int_equal(mapping_arena(&p, fd, 2 * THP_SIZE, true), 0);
+	assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
+	memset(p, 1, 2 * THP_SIZE);
+	mapping_free(p, 2 * THP_SIZE);
+	assert_int_equal(close(fd), 0);
+#else
+	(void)state;
+	skip(); /* a sanitizer's shadow memory does not fit such a limit */
+#endif
 }
 
 static void test_private_gets_backing_where_asked(void **state)
@@ -230,6 +324,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_arena_is_shared_and_populated),
 		cmocka_unit_test(test_arena_that_cannot_be),
+		cmocka_unit_test(test_large_arenas_are_aligned),
+		cmocka_unit_test(test_no_room_to_align),
 		cmocka_unit_test(test_private_gets_backing_where_asked),
 		cmocka_unit_test(test_slots),
 		cmocka_unit_test(test_heads),
