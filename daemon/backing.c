@@ -61,6 +61,7 @@ int backing_open(struct commit_job *job, uint32_t *kind, const struct arena_wish
 
 	*kind = b->kind;
 	job->size = align_up(wish->size, HW_PAGE_SIZE);
+	job->transparent = wish->transparent;
 	switch (b->kind) {
 	case BACKING_HUGE:
 		return open_huge(job, kind, wish);

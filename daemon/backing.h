@@ -23,6 +23,7 @@ struct arena_wish {
 	const struct backing *backing;
 	struct devices *devices;
 	bool shared;      /* somebody may want to read it, and no more */
+	bool transparent; /* huge pages of the kernel's choice, where memory is ordinary */
 	bool lock;        /* into RAM, if that is possible and makes sense */
 };
 

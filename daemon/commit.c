@@ -1,21 +1,21 @@
 /*
  * Jobs, cut into steps
  *
- * A job goes through phases: ALLOCATE in chunks, then, if it is to be locked, MAP and POPULATE in
- * chunks. Jobs that can go on stand in a queue; at most WIDTH steps are in flight. A step that ends
- * puts its job at the end of the queue, so jobs take turns.
+ * What a job does is its course (course.h). Jobs that can go on stand in a queue; at most WIDTH
+ * steps are in flight. A step that ends puts its job at the end of the queue, so jobs take turns.
  *
- * Steps of ALLOCATE and POPULATE go to the ring, if there is one; MAP and all others to a worker
- * thread. Disposal has a thread of its own: closing the last descriptor of 8 GiB takes half a
- * second. While it is far behind no job goes on: who makes heaps faster than they can be thrown away
- * waits, and what is thrown away and not gone yet is bounded. The ring may be refused late (a seccomp filter, a kernel setting): a step that fails with
- * an error that may mean so is run again by the worker. If it goes well there, the ring is done
- * for.
+ * Steps of ALLOCATE and POPULATE go to the ring, if there is one; all others to a worker thread.
+ * Disposal has a thread of its own: closing the last descriptor of 8 GiB takes half a second. While
+ * it is far behind no job goes on: who makes heaps faster than they can be thrown away waits, and
+ * what is thrown away and not gone yet is bounded. The ring may be refused late (a seccomp filter, a
+ * kernel setting): a step that fails with an error that may mean so is run again by the worker. If
+ * it goes well there, the ring is done for.
  *
  * Invariant: a job is in the queue, or has exactly one step in flight, or its done() has run.
  */
 #include <sys/queue.h>
 #include "daemon/commit.h"
+#include "daemon/course.h"
 #include "daemon/log.h"
 #include "daemon/memory.h"
 #include "daemon/opener.h"
@@ -24,19 +24,11 @@
 #include "daemon/worker.h"
 
 /*
- * What another job, or a thread that wants the address space's lock, may have to wait for: about a
- * millisecond or two of clearing pages.
- */
-#define CHUNK (UINT64_C(2) << 20)
-
-/*
  * Steps in flight. One keeps one CPU busy, in the background: measured on two CPUs, the p99 of
  * others' round trips does not move. More would end sooner and be in everybody's way.
  */
 #define WIDTH 1
 #define INTERRUPTED_MAX 100
-
-enum phase { ALLOCATE, MAP, POPULATE, FINISHED };
 
 struct task {
 	TAILQ_ENTRY(task) link; /* jobs that can go on */
@@ -44,8 +36,7 @@ struct task {
 	struct committer *committer;
 	struct commit_job *job;
 	struct step step;
-	enum phase phase;
-	uint64_t allocated, populated; /* bytes */
+	struct course course;
 	uint64_t claimed;              /* of free memory, not allocated yet */
 	unsigned interrupted;
 	bool by_worker; /* the step is the worker's second try of what the ring failed */
@@ -117,17 +108,22 @@ void commit_close(struct committer *c, int fd)
 
 /* ---- one task ---- */
 
+static void advised_end(struct task *t)
+{
+	if (t->course.advised)
+		dispose(t->committer, -1, take(t->course.advised), course_advised_size(t->job));
+}
+
 static void task_finish(struct task *t, int result)
 {
 	struct committer *c = t->committer;
 	struct commit_job *job = t->job;
 
 	memory_settle(&c->memory, t->claimed);
-	if (result < 0 && t->step.map) {
-		dispose(c, -1, t->step.map, job->size);
-		t->step.map = NULL;
-	}
-	job->map = t->step.map;
+	advised_end(t);
+	if (result < 0 && t->course.map)
+		dispose(c, -1, take(t->course.map), job->size);
+	job->map = t->course.map;
 	job->locked = job->map;
 	job->private_ = NULL;
 	LIST_REMOVE(t, all);
@@ -141,31 +137,6 @@ static void task_enqueue(struct task *t)
 	TAILQ_INSERT_TAIL(&t->committer->queue, t, link);
 }
 
-/* Fills in the next step. */
-static void task_prepare(struct task *t)
-{
-	const struct commit_job *job = t->job;
-	struct step *s = &t->step;
-
-	switch (t->phase) {
-	case ALLOCATE:
-		s->kind = STEP_FALLOCATE;
-		s->offset = t->allocated;
-		s->length = min_u64(max_u64(CHUNK, job->huge_page), job->size - s->offset);
-		break;
-	case MAP:
-		s->kind = STEP_MAP;
-		s->offset = 0;
-		s->length = job->size;
-		break;
-	default:
-		s->kind = STEP_POPULATE;
-		s->offset = t->populated;
-		s->length = min_u64(CHUNK, job->size - s->offset);
-		break;
-	}
-}
-
 static void settle(struct task *t, uint64_t allocated)
 {
 	uint64_t n = min_u64(allocated, t->claimed);
@@ -177,25 +148,12 @@ static void settle(struct task *t, uint64_t allocated)
 /* The step went well: what comes next? */
 static void task_advance(struct task *t)
 {
-	const struct commit_job *job = t->job;
-
 	t->interrupted = 0;
-	switch (t->phase) {
-	case ALLOCATE:
-		t->allocated += t->step.length;
+	if (t->course.phase == ALLOCATE)
 		settle(t, t->step.length);
-		if (t->allocated == job->size)
-			t->phase = job->lock ? MAP : FINISHED;
-		break;
-	case MAP:
-		t->phase = POPULATE;
-		break;
-	default:
-		t->populated += t->step.length;
-		if (t->populated == job->size)
-			t->phase = FINISHED;
-		break;
-	}
+	course_advance(&t->course, t->job, &t->step);
+	if (t->course.phase > UNADVISE)
+		advised_end(t);
 }
 
 /* ---- errors of steps ---- */
@@ -241,7 +199,21 @@ static void go_unlocked(struct task *t, int error)
 			   "RLIMIT_MEMLOCK",
 			   strerror(-error));
 	t->committer->told_unlocked = true;
-	t->phase = FINISHED;
+	t->course.phase = FINISHED;
+}
+
+/* No huge pages: that is no failure. */
+static void go_ordinary(struct task *t)
+{
+	t->interrupted = 0;
+	course_go_ordinary(&t->course, t->job);
+	if (t->course.phase > UNADVISE)
+		advised_end(t);
+}
+
+static bool suits_ring(const struct task *t)
+{
+	return t->course.phase == ALLOCATE || t->course.phase == POPULATE;
 }
 
 static void step_done(struct step *s);
@@ -253,7 +225,7 @@ static void task_submit(struct task *t)
 
 	c->in_flight++;
 	t->step.done = step_done;
-	if (c->ring && t->phase != MAP && !t->by_worker) {
+	if (c->ring && suits_ring(t) && !t->by_worker) {
 		r = ring_push(c->ring, &t->step);
 		if (!r)
 			return;
@@ -275,13 +247,17 @@ static int task_judge(struct task *t)
 		task_advance(t);
 		return 0;
 	}
-	if ((r == -EINTR || (r == -EAGAIN && t->phase != MAP)) && t->interrupted++ < INTERRUPTED_MAX)
+	if ((r == -EINTR || (r == -EAGAIN && t->course.phase != MAP)) && t->interrupted++ < INTERRUPTED_MAX)
 		return 0; /* the same again */
-	if (t->phase == MAP && means_may_not_lock(r)) {
+	if (course_attempts(&t->step)) {
+		go_ordinary(t);
+		return 0;
+	}
+	if (t->course.phase == MAP && means_may_not_lock(r)) {
 		go_unlocked(t, r);
 		return 0;
 	}
-	if (t->phase != MAP && !t->by_worker && c->ring && may_mean_refused(r)) {
+	if (suits_ring(t) && !t->by_worker && c->ring && may_mean_refused(r)) {
 		t->by_worker = true;
 		t->ring_error = r;
 		return 0;
@@ -296,13 +272,13 @@ static void step_done(struct step *s)
 	int r = task_judge(t);
 
 	c->in_flight--;
-	if (!r && t->phase != FINISHED) {
+	if (!r && t->course.phase != FINISHED) {
 		if (!t->cancelled)
 			task_enqueue(t);
 		else
 			r = -ECANCELED;
 	}
-	if (r < 0 || t->phase == FINISHED)
+	if (r < 0 || t->course.phase == FINISHED)
 		task_finish(t, r);
 	pump(c);
 }
@@ -313,7 +289,7 @@ static void pump(struct committer *c)
 
 	while (c->in_flight < WIDTH && c->n_disposals <= COMMIT_DISPOSALS_MAX && (t = TAILQ_FIRST(&c->queue))) {
 		TAILQ_REMOVE(&c->queue, t, link);
-		task_prepare(t);
+		course_next(&t->course, t->job, &t->step);
 		task_submit(t);
 	}
 }
@@ -347,7 +323,7 @@ int commit_start(struct committer *c, struct commit_job *job)
 		return r;
 	}
 	t->claimed = claim;
-	t->phase = job->present ? MAP : ALLOCATE;
+	course_init(&t->course, job);
 	t->committer = c;
 	t->job = job;
 	t->step.fd = job->fd;

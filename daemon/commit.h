@@ -1,9 +1,9 @@
 /*
  * commit.h: slow work on memory, off the loop
  *
- * Two jobs: to commit an arena (fallocate chunk by chunk, then, if asked, a mapping of the daemon's
- * own that keeps the pages in RAM), and to dispose of one (munmap and close of a large arena take
- * long). Commit goes through io_uring when the kernel lets us, else through a worker thread;
+ * Two jobs: to commit an arena (chunk by chunk, with transparent huge pages where the kernel gives
+ * them; then, if asked, a mapping of the daemon's own that keeps the pages in RAM), and to dispose
+ * of one (munmap and close of a large arena take long). Commit goes through io_uring when the kernel lets us, else through a worker thread;
  * disposal always through a worker thread. Neither ever runs at the daemon's real-time priority.
  * A job with a device commits nothing; it is passed on to opener.h.
  *
@@ -29,6 +29,7 @@ struct commit_job {
 	uint64_t huge_page;
 	struct device *device; /* NULL, or: nothing is committed, fd is out (opener.h); the caller's */
 	bool present;     /* its pages are there: none is allocated or asked for, only what lock says is done */
+	bool transparent; /* ask for transparent huge pages; where there are none it has ordinary ones */
 	bool lock;        /* keep it in RAM. Where the daemon may not, the job succeeds without */
 	void *map;        /* out: the daemon's mapping if lock succeeded, else NULL; goes to commit_dispose */
 	bool locked;      /* out */

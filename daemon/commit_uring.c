@@ -67,7 +67,7 @@ int ring_push(struct ring *r, struct step *s)
 	struct io_uring_sqe *sqe;
 	int n;
 
-	if (s->kind != STEP_FALLOCATE && s->kind != STEP_POPULATE)
+	if (s->kind != STEP_FILL && s->kind != STEP_FALLOCATE && s->kind != STEP_POPULATE)
 		return -EINVAL;
 	if (r->broken)
 		return -EIO;

@@ -187,6 +187,7 @@ void config_init(struct config *c)
 {
 	*c = (struct config){
 		.lock_arenas = true,
+		.transparent_huge_pages = true,
 		.io_uring = true,
 		.recall_ns = 5 * NSEC_PER_MSEC,
 		.socket_mode = 0666,

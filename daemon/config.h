@@ -59,6 +59,7 @@ struct config {
 	int priority;         /* SCHED_FIFO priority; 0: none */
 	bool lock_memory;     /* mlockall of the daemon itself */
 	bool lock_arenas;     /* arenas locked into RAM; default yes */
+	bool transparent_huge_pages; /* of arenas, where the kernel gives them who ask; default yes */
 	bool io_uring;        /* default yes: use it if the kernel lets us */
 	uint64_t recall_ns;   /* "recall": how long TM_NONBLOCK waits for a stopped process; default 5 ms */
 	mode_t socket_mode;   /* of a socket we create; default 0666 */

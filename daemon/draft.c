@@ -64,6 +64,11 @@ static const char *set_lock_arenas(struct draft *d, const char *text)
 	return set_bool(&d->config->lock_arenas, text);
 }
 
+static const char *set_transparent_huge_pages(struct draft *d, const char *text)
+{
+	return set_bool(&d->config->transparent_huge_pages, text);
+}
+
 static const char *set_io_uring(struct draft *d, const char *text)
 {
 	return set_bool(&d->config->io_uring, text);
@@ -197,12 +202,13 @@ static const struct section {
 	struct key {
 		const char *name;
 		set_fn *set;
-	} keys[7];
+	} keys[8];
 } sections[] = {
 	{ .name = "daemon", .plain = true, .keys = {
 		{ "priority", set_priority },
 		{ "lock_memory", set_lock_memory },
 		{ "lock_arenas", set_lock_arenas },
+		{ "transparent_huge_pages", set_transparent_huge_pages },
 		{ "io_uring", set_io_uring },
 		{ "recall", set_recall },
 		{ "socket_mode", set_socket_mode } } },

@@ -215,6 +215,7 @@ int op_create(struct request *rq)
 		.backing = &p.backing,
 		.devices = &w->devices,
 		.shared = !p.facts.session,
+		.transparent = w->config.transparent_huge_pages,
 		.lock = w->config.lock_arenas,
 	};
 

@@ -1,7 +1,7 @@
 /*
  * ring.h: steps through io_uring; implemented by the only user of liburing (commit_uring.c)
  *
- * Takes STEP_FALLOCATE and STEP_POPULATE. The kernel runs them, one after the other, on a thread of
+ * Takes STEP_FILL, STEP_FALLOCATE and STEP_POPULATE. The kernel runs them, one after the other, on a thread of
  * its own, which works in the background (rt_background) and inherits no real-time priority
  * (SCHED_RESET_ON_FORK).
  */

@@ -11,6 +11,9 @@
 #include "common/base.h"
 
 enum step_kind {
+	STEP_ADVISE,    /* map [0, length) of fd, and ask for huge pages there: *map is the mapping */
+	STEP_FILL,      /* commit [map + offset, + length) by that; with a huge page, if there is one */
+	STEP_UNADVISE,  /* ask for no more of them in [map, map + length) */
 	STEP_FALLOCATE, /* commit [offset, offset + length) of fd */
 	STEP_MAP,       /* map [0, length) of fd read-only, locked on fault: *map is the mapping */
 	STEP_POPULATE,  /* fill the page tables of [map + offset, + length) */

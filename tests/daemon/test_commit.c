@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <cmocka.h>
+#include "common/thp.h"
 #include "daemon/commit.h"
 #include "daemon/log.h"
 #include "daemon/ring.h"
@@ -51,6 +52,9 @@ static struct {
 	int step_error;         /* every step of this kind by the worker ends with it, */
 	enum step_kind step_kind;
 	unsigned step_after;    /* after so many */
+	int fill_error;         /* every STEP_FILL, by ring or worker, ends with it, */
+	unsigned fill_after;    /* after so many */
+	unsigned n_advised, n_filled; /* tries */
 	unsigned n_interrupted; /* so many steps end with -EINTR first */
 	unsigned n_ring, n_steps;
 	_Atomic bool disposes_nothing; /* for now: disposal waits */
@@ -77,6 +81,13 @@ static void play_done(void *ctx)
 	s->done(s);
 }
 
+static int fill_error(const struct step *s)
+{
+	if (s->kind == STEP_FILL && kernel.n_filled++ >= kernel.fill_after)
+		return kernel.fill_error;
+	return 0;
+}
+
 int __wrap_ring_push(struct ring *r, struct step *s)
 {
 	struct played *p;
@@ -86,6 +97,8 @@ int __wrap_ring_push(struct ring *r, struct step *s)
 	if (kernel.n_interrupted) {
 		kernel.n_interrupted--;
 		error = -EINTR;
+	} else if ((error = fill_error(s))) {
+		/* so it ends */
 	} else if (kernel.ring_error) {
 		error = kernel.ring_error;
 	}
@@ -102,15 +115,21 @@ int __wrap_ring_push(struct ring *r, struct step *s)
 
 int __wrap_step_run(struct step *s)
 {
+	int r;
+
 	while (s->kind == STEP_DISPOSE && kernel.disposes_nothing)
 		(void)usleep(200);
 	if (s->kind == STEP_UNMAP || s->kind == STEP_DISPOSE)
 		return __real_step_run(s);
 	kernel.n_steps++;
+	kernel.n_advised += s->kind == STEP_ADVISE;
 	if (kernel.n_interrupted) {
 		kernel.n_interrupted--;
 		return -EINTR;
 	}
+	r = fill_error(s);
+	if (r)
+		return r;
 	if (kernel.step_error && s->kind == kernel.step_kind) {
 		if (!kernel.step_after)
 			return kernel.step_error;
@@ -149,6 +168,7 @@ static int teardown(void **state)
 {
 	struct world *w = *state;
 
+	kernel.disposes_nothing = false; /* a test that failed may have left it so */
 	for (int i = 0; i < N_JOBS; i++)
 		commit_dispose(w->committer, take_fd(&w->item[i].job.fd), w->item[i].job.map, w->item[i].job.size);
 	committer_free(w->committer);
@@ -180,6 +200,15 @@ static struct item *prepare(struct world *w, int i, uint64_t size, bool lock)
 				       .size = size, .lock = lock, .done = done };
 	assert_true(it->job.fd >= 0);
 	assert_int_equal(0, ftruncate(it->job.fd, (off_t)size));
+	return it;
+}
+
+static struct item *start_transparent(struct world *w, int i, uint64_t size, bool lock)
+{
+	struct item *it = prepare(w, i, size, lock);
+
+	it->job.transparent = true;
+	assert_int_equal(0, commit_start(w->committer, &it->job));
 	return it;
 }
 
@@ -241,6 +270,72 @@ static uint64_t smaps(const void *map, const char *key)
 	return kb * 1024;
 }
 
+/* How much of a file lies in huge pages: a mapping of it, filled, tells. */
+static uint64_t huge_bytes(int fd, uint64_t size)
+{
+	void *map = thp_map(size, PROT_READ, fd);
+	uint64_t n;
+
+	assert_true(map != MAP_FAILED);
+	assert_int_equal(0, madvise(map, size, MADV_POPULATE_READ));
+	n = smaps(map, "ShmemPmdMapped:");
+	(void)munmap(map, size);
+	return n;
+}
+
+/* Does the kernel give some to a mapping that asks? Only so may a test expect them. */
+static bool gives_huge_pages(void)
+{
+	_cleanup_fd_ int fd = memfd_create("trial", MFD_CLOEXEC);
+	void *map;
+	bool gives;
+
+	assert_true(fd >= 0);
+	assert_int_equal(0, ftruncate(fd, 4 * MIB));
+	map = thp_map(4 * MIB, PROT_READ, fd);
+	assert_true(map != MAP_FAILED);
+	gives = !madvise(map, 4 * MIB, MADV_HUGEPAGE) && !madvise(map, 4 * MIB, MADV_POPULATE_READ) &&
+		smaps(map, "ShmemPmdMapped:") == 4 * MIB;
+	(void)munmap(map, 4 * MIB);
+	if (!gives)
+		print_message("this kernel gives no transparent huge pages to memfds that ask (shmem_enabled)\n");
+	return gives;
+}
+
+/* Mappings of the files of prepare(). */
+static unsigned n_mapped(void)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	char line[512];
+	unsigned n = 0;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		n += strstr(line, "/memfd:test ") != NULL;
+	(void)fclose(f);
+	return n;
+}
+
+/* Those of them that still ask for huge pages: what khugepaged would look at. */
+static unsigned n_asking(void)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	char line[512];
+	unsigned long long begin, end;
+	unsigned n = 0;
+	bool here = false;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%llx-%llx ", &begin, &end) == 2)
+			here = strstr(line, "/memfd:test ");
+		else if (here && !strncmp(line, "VmFlags:", 8))
+			n += strstr(line, " hg") != NULL;
+	}
+	(void)fclose(f);
+	return n;
+}
+
 /* ---- tests ---- */
 
 static void test_commits(void **state)
@@ -282,6 +377,164 @@ static void test_locks(void **state)
 	assert_int_equal(it->job.size, smaps(it->job.map, "Rss:"));
 	for (uint64_t i = 0; i < it->job.size; i += HW_PAGE_SIZE)
 		assert_int_equal(0, ((const char *)it->job.map)[i]);
+}
+
+/* 5 MiB are two huge pages and 1 MiB of ordinary ones. What asked for them is not left. */
+static void huge_pages(struct world *w, bool lock)
+{
+	const uint64_t size = 5 * MIB;
+	struct item *it = start_transparent(w, 0, size, lock);
+
+	kernel.disposes_nothing = true; /* it may take long until what asked for them is gone */
+	run_until(w, 1);
+	assert_int_equal(lock ? 2 : 1, n_mapped());
+	assert_int_equal(0, n_asking());
+	kernel.disposes_nothing = false;
+	assert_int_equal(0, it->result);
+	assert_int_equal(1, kernel.n_advised);
+	assert_int_equal(size, committed(it->job.fd));
+	assert_int_equal(4 * MIB, huge_bytes(it->job.fd, size));
+	assert_int_equal(lock, it->job.locked);
+	w->committer = committer_free(w->committer); /* has disposed of all */
+	assert_int_equal(lock ? 1 : 0, n_mapped());
+	if (lock) {
+		assert_int_equal(4 * MIB, smaps(it->job.map, "ShmemPmdMapped:"));
+		assert_int_equal(size, smaps(it->job.map, "Locked:"));
+	}
+	assert_int_equal(0, committer_new(&w->committer, w->loop, false));
+}
+
+static void test_huge_pages(void **state)
+{
+	if (!gives_huge_pages())
+		skip();
+	huge_pages(*state, false);
+}
+
+static void test_huge_pages_locked(void **state)
+{
+	if (!gives_huge_pages() || !rt_may_lock())
+		skip();
+	huge_pages(*state, true);
+}
+
+/* Nobody asks for those of who does not want them, has no use for them, or is there already. */
+static void test_huge_pages_not_asked_for(void **state)
+{
+	struct world *w = *state;
+	struct item *it = start(w, 0, 5 * MIB, false);
+
+	run_until(w, 1);
+	it = start_transparent(w, 1, 2 * MIB - HW_PAGE_SIZE, false);
+	run_until(w, 2);
+	assert_int_equal(0, it->result);
+	it = prepare(w, 2, 4 * MIB, true);
+	it->job.transparent = it->job.present = true;
+	assert_int_equal(0, ftruncate(it->job.fd, 0));
+	assert_int_equal(0, ftruncate(it->job.fd, 4 * MIB));
+	assert_int_equal(0, commit_start(w->committer, &it->job));
+	run_until(w, 3);
+	assert_int_equal(0, kernel.n_advised + kernel.n_filled);
+}
+
+/* Nothing of it is a failure: not the setting, not the mapping, not the first page or a later one. */
+static void test_no_huge_pages(void **state)
+{
+	const int errors[] = { -EOPNOTSUPP, -ENOMEM, -EINVAL, -EAGAIN, -EFAULT };
+	const bool ring = committer_uses_io_uring(((struct world *)*state)->committer);
+	struct world *w = *state;
+	struct item *it;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(errors); i++) {
+		kernel.step_kind = STEP_ADVISE;
+		kernel.step_error = errors[i];
+		kernel.step_after = 0;
+		it = start_transparent(w, (int)i, 6 * MIB, i & 1);
+		run_until(w, i + 1);
+		assert_int_equal(0, it->result);
+		assert_int_equal(6 * MIB, committed(it->job.fd));
+	}
+	assert_true(kernel.n_advised >= ARRAY_SIZE(errors));
+	assert_int_equal(0, kernel.n_filled);
+	assert_int_equal(ring, committer_uses_io_uring(w->committer));
+}
+
+static void test_huge_pages_run_out(void **state)
+{
+	const int errors[] = { -ENOMEM, -EFAULT, -EINVAL, -EPERM, -EINTR };
+	const bool ring = committer_uses_io_uring(((struct world *)*state)->committer);
+	struct world *w = *state;
+
+	if (!gives_huge_pages())
+		skip();
+	for (unsigned i = 0; i < ARRAY_SIZE(errors); i++) {
+		struct item *it;
+
+		kernel.fill_error = errors[i];
+		kernel.fill_after = kernel.n_filled + 1;
+		it = start_transparent(w, (int)i, 6 * MIB, false);
+		run_until(w, i + 1);
+		assert_int_equal(0, it->result);
+		assert_int_equal(6 * MIB, committed(it->job.fd));
+		assert_int_equal(2 * MIB, huge_bytes(it->job.fd, 6 * MIB));
+		if (errors[i] != -EINTR)
+			assert_int_equal(kernel.fill_after + 1, kernel.n_filled); /* not asked again */
+	}
+	assert_int_equal(ring, committer_uses_io_uring(w->committer));
+	w->committer = committer_free(w->committer);
+	assert_int_equal(0, n_mapped());
+	assert_int_equal(0, committer_new(&w->committer, w->loop, false));
+}
+
+/* That the end of it fails does not matter either. */
+static void test_huge_pages_asked_for_to_the_end(void **state)
+{
+	struct world *w = *state;
+	struct item *it;
+
+	kernel.step_kind = STEP_UNADVISE;
+	kernel.step_error = -ENOMEM;
+	it = start_transparent(w, 0, 4 * MIB, true);
+	run_until(w, 1);
+	assert_int_equal(0, it->result);
+	assert_int_equal(4 * MIB, committed(it->job.fd));
+	assert_int_equal(rt_may_lock(), it->job.locked);
+	w->committer = committer_free(w->committer);
+	assert_int_equal(it->job.locked ? 1 : 0, n_mapped());
+	assert_int_equal(0, committer_new(&w->committer, w->loop, false));
+}
+
+/* Cancelled after some of them, by a small one that took its turn between. */
+static void test_huge_pages_cancelled(void **state)
+{
+	struct world *w = *state;
+	struct item *large = start_transparent(w, 0, 64 * MIB, true);
+
+	start(w, 1, 4 * HW_PAGE_SIZE, false);
+	w->cancel = &large->job;
+	run_until(w, 2);
+	assert_int_equal(2, large->order);
+	assert_int_equal(-ECANCELED, large->result);
+	assert_null(large->job.map);
+	assert_true(committed(large->job.fd) < 64 * MIB);
+	w->committer = committer_free(w->committer);
+	assert_int_equal(0, n_mapped());
+	assert_int_equal(0, committer_new(&w->committer, w->loop, false));
+}
+
+/* What is short while huge pages are filled is short for fallocate too, and it says so. */
+static void test_huge_pages_beyond_the_end(void **state)
+{
+	struct world *w = *state;
+	struct item *it = prepare(w, 0, 8 * MIB, false);
+
+	assert_int_equal(0, ftruncate(it->job.fd, 4 * MIB));
+	assert_int_equal(0, fcntl(it->job.fd, F_ADD_SEALS, F_SEAL_GROW));
+	it->job.transparent = true;
+	assert_int_equal(0, commit_start(w->committer, &it->job));
+	run_until(w, 1);
+	assert_int_equal(-EPERM, it->result);
+	assert_int_equal(4 * MIB, committed(it->job.fd));
 }
 
 /* One large and then small ones: each of these is done before the large one. */
@@ -536,7 +789,8 @@ static void test_many(void **state)
 
 	for (int round = 0; round < 40; round++) {
 		for (int i = 0; i < N_JOBS; i++)
-			start(w, i, (1 + (uint64_t)rand_r(&seed) % 3000) * HW_PAGE_SIZE, rand_r(&seed) & 1);
+			(rand_r(&seed) & 1 ? start : start_transparent)(
+				w, i, (1 + (uint64_t)rand_r(&seed) % 3000) * HW_PAGE_SIZE, rand_r(&seed) & 1);
 		if (round & 1)
 			commit_cancel(w->committer, &w->item[rand_r(&seed) % N_JOBS].job);
 		run_until(w, n += N_JOBS);
@@ -781,6 +1035,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BOTH(test_commits),
 		BOTH(test_locks),
+		BOTH(test_huge_pages),
+		BOTH(test_huge_pages_locked),
+		BOTH(test_huge_pages_not_asked_for),
+		BOTH(test_no_huge_pages),
+		BOTH(test_huge_pages_run_out),
+		BOTH(test_huge_pages_asked_for_to_the_end),
+		BOTH(test_huge_pages_cancelled),
+		BOTH(test_huge_pages_beyond_the_end),
 		BOTH(test_small_does_not_wait),
 		BOTH(test_cancel_in_the_middle),
 		BOTH(test_cancel_at_once),

@@ -101,6 +101,7 @@ static void test_defaults(void **state)
 	assert_int_equal(0, c->priority);
 	assert_false(c->lock_memory);
 	assert_true(c->lock_arenas);
+	assert_true(c->transparent_huge_pages);
 	assert_true(c->io_uring);
 	assert_int_equal(5000000, c->recall_ns);
 	assert_int_equal(0666, c->socket_mode);
@@ -125,6 +126,7 @@ static void test_everything(void **state)
 				   "priority = 80\n"
 				   "lock_memory=yes\n"
 				   "lock_arenas = off ; why not\n"
+				   "transparent_huge_pages = 0\n"
 				   "io_uring = FALSE\n"
 				   "  recall = 250us\n"
 				   "\tsocket_mode: 0660\r\n"
@@ -145,6 +147,7 @@ static void test_everything(void **state)
 	assert_int_equal(80, c->priority);
 	assert_true(c->lock_memory);
 	assert_false(c->lock_arenas);
+	assert_false(c->transparent_huge_pages);
 	assert_false(c->io_uring);
 	assert_int_equal(250000, c->recall_ns);
 	assert_int_equal(0660, c->socket_mode);
@@ -335,6 +338,7 @@ static void test_each_mistake(void **state)
 		{ "[daemon]\npriority = \n", 2, "expected a real-time priority" },
 		{ "[daemon]\nlock_memory = maybe\n", 2, "expected yes or no" },
 		{ "[daemon]\nlock_arenas = 2\n", 2, "expected yes or no" },
+		{ "[daemon]\ntransparent_huge_pages = advise\n", 2, "expected yes or no" },
 		{ "[daemon]\nio_uring = \n", 2, "expected yes or no" },
 		{ "[daemon]\nrecall = 5\n", 2, "expected a time" },
 		{ "[daemon]\nrecall = 11s\n", 2, "expected a time" },

@@ -12,6 +12,7 @@
 #include "tests/story/steps.h"
 
 #define BYTES 65536
+#define LARGE ((2u << 20) + 65536) /* a huge page where the kernel gives one, and some ordinary ones */
 #define SEGMENT 16384
 #define WAIT SECONDS(20)
 #define PATIENCE (2000 * STORY_FACTOR) /* looks at the daemon; each is 2 ms or more */
@@ -352,7 +353,7 @@ void play_scene(struct play *p)
 	bool pool, shared, local;
 
 	pool = STEP(0, do_create(a, POOL, "pool", BYTES, H_FIFO));
-	local = STEP(0, do_create(a, LOCAL, NULL, BYTES, H_PRIO));
+	local = STEP(0, do_create(a, LOCAL, NULL, LARGE, H_PRIO));
 	shared = STEP(0, do_create(a, SHARED, "shared", SEGMENT, H_SHARED));
 	if (local && STEP(0, do_alloc(a, LOCAL, OWN, 5000, TM_NONBLOCK)))
 		(void)STEP(0, do_free(a, LOCAL, OWN));
