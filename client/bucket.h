@@ -141,6 +141,15 @@ int bucket_alloc_aligned(struct bucket_heap *h, uint64_t size, uint64_t align, u
  */
 int bucket_free(struct bucket_heap *h, uint64_t offset, bool *pages_free);
 
+/* A bucket_free of that block comes soon: a hint to the processor. */
+static inline void bucket_expect(const struct bucket_heap *h, uint64_t offset)
+{
+	uint64_t page = offset >> h->page_shift;
+
+	__builtin_prefetch(&h->pages.page[page], 1);
+	__builtin_prefetch(&h->bits[page << (h->page_shift == HW_PAGE_SHIFT ? 2 : 0)], 1);
+}
+
 /* Bytes of the handed-out block that starts at offset; 0 if there is none. */
 uint64_t bucket_size(const struct bucket_heap *h, uint64_t offset);
 

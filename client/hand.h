@@ -19,7 +19,7 @@
  * remains the record of what is free.
  *
  * A block on its way is in one thread's hands, as before a free and after an alloc: out of the array and not
- * marked yet, or claimed and not in the array yet. Batches go one block at a time, under the heap's lock, which
+ * marked yet, or claimed and not in the array yet. Batches go under the heap's lock, which
  * inherits priority: who must see them waits for their thread, and that one runs. A batch is long where an array goes
  * one way only (a thread that frees what another allocates), and short where it goes to and fro at its end: there
  * a few more calls take the lock, and none of them takes long.
@@ -157,10 +157,11 @@ bool hand_claim(struct hand *hand, uint64_t offset);
 void hand_refill(struct hand *hand, uint64_t size);
 
 /*
- * The block at offset was for an array that was full: some of that array go back to the bucket allocator. Whether
- * a whole hardware page may have become free. Does nothing while it is shut.
+ * The block at offset, which is nobody's, was for an array that was full: some of that array go back to the bucket allocator, and it
+ * goes in. *pages_free: whether a whole hardware page may have become free. False: the block is the caller's still. Does nothing
+ * while it is shut.
  */
-bool hand_spill(struct hand *hand, uint64_t offset);
+bool hand_spill(struct hand *hand, uint64_t offset, bool *pages_free);
 
 /* Shut, and nothing at hand. Whether anything was. */
 bool hand_shut(struct hand *hand);

@@ -51,26 +51,29 @@ void hand_refill(struct hand *hand, uint64_t size)
 	hand->given[kind] = RSEQ_ARRAY_GIVEN(head_here(hand, kind));
 }
 
-bool hand_spill(struct hand *hand, uint64_t offset)
+bool hand_spill(struct hand *hand, uint64_t offset, bool *pages_free)
 {
 	uint64_t size = bucket_size(hand->bucket, offset);
 	uint64_t open = atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed);
-	bool any = false, pages_free;
-	uint64_t number, most = HAND_BATCH;
-	uint32_t kind;
+	uint64_t number[HAND_BATCH], most = HAND_BATCH;
+	bool page_free, in;
+	uint32_t kind, n;
 
+	*pages_free = false;
 	if (!open || size - 1 >= HW_PAGE_SIZE)
 		return false;
 	kind = bucket_for(size);
 	if (RSEQ_ARRAY_TAKEN(head_here(hand, kind)) != hand->taken[kind])
 		most = HAND_FEW;
-	for (uint32_t n = batch_of(hand, kind, most); n > 0; n--) {
-		if (!rseq_pop(&hand->arrays, HAND_MARK(kind), open, &number))
-			break;
+	most = batch_of(hand, kind, most);
+	for (n = 0; n < most && rseq_pop(&hand->arrays, HAND_MARK(kind), open, &number[n]); n++)
+		bucket_expect(hand->bucket, rseq_offset(number[n])); /* they are of any pages: all on their way at once */
+	while (n-- > 0) {
 		POINT(HAND_SPILLS);
-		(void)bucket_free(hand->bucket, rseq_offset(number), &pages_free);
-		any |= pages_free;
+		(void)bucket_free(hand->bucket, rseq_offset(number[n]), &page_free);
+		*pages_free |= page_free;
 	}
+	in = rseq_push(&hand->arrays, HAND_MARK(kind), open, rseq_number(offset));
 	hand->taken[kind] = RSEQ_ARRAY_TAKEN(head_here(hand, kind));
-	return any;
+	return in;
 }

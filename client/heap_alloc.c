@@ -167,9 +167,11 @@ static void free_slow(struct heap *h, bool give)
 /* A block that is nobody's. spills: the array of this CPU was full. The lock is held, and given. 0; -EINVAL: no block. */
 static int put_unlock(struct heap *h, uint64_t offset, bool spills)
 {
-	bool spilt = spills && hand_spill(&h->hand, offset), pages_free = false;
-	int r = bucket_free(&h->bucket, offset, &pages_free);
+	bool spilt = false, pages_free = false;
+	int r = 0;
 
+	if (!spills || !hand_spill(&h->hand, offset, &spilt))
+		r = bucket_free(&h->bucket, offset, &pages_free);
 	if (likely(r == 0)) {
 		bool give = (pages_free || spilt) && unlikely(heap_is_pressed(h));
 
