@@ -235,13 +235,23 @@ static bool page_fetch(struct bucket_heap *h, uint32_t b)
 	return true;
 }
 
+/* Whether the heap can do without a page that need not be: a large one, or one that is hardly used. */
+static bool has_room(const struct bucket_heap *h)
+{
+	uint32_t n = __atomic_load_n(&h->pages.n_present, __ATOMIC_RELAXED);
+
+	return n >= BUCKET_ROOMY || h->pages.n_free >= n - n / BUCKET_SPARE;
+}
+
 /* Whether so many blocks are free on other shelves, this one has none, that a page more would be too much. */
 static bool others_have_many(const struct bucket_heap *h, uint32_t b)
 {
 	const struct bucket *bucket = &h->bucket[b];
 	uint64_t many = ((uint64_t)bucket->n_pages / BUCKET_SPARE + 1) * blocks_per_page(h, b);
 
-	return warm_of(h, b) != PAGE_NONE || bucket->n_free >= many;
+	if (warm_of(h, b) != PAGE_NONE || bucket->n_free >= many)
+		return true;
+	return bucket->n_free && !has_room(h);
 }
 
 /* No block of the shelf is free: it gets a page, new or another's, and then the request goes the usual way. */

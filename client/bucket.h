@@ -19,10 +19,13 @@
  *
  * Shelves: what is written for a page's blocks should be one CPU's, or its cache lines wander. So a bucket has a list
  * for each shelf, its caller says whose turn it is (bucket_shelf), and a page stays on the shelf that it came to. A shelf
- * that has no free block gets a new page, or fetches one from another: if there is no new one, and if a page's worth and
- * an eighth of the bucket's blocks (BUCKET_SPARE) are free elsewhere. So no request fails because of
- * shelves, and they cost a bucket so many pages at most. (But then a page may come for a block and go with it, while others
- * have some free.) A caller that says nothing has one shelf.
+ * that has no free block gets a new page, or fetches one from another: if there is no new one; if a page's worth and
+ * an eighth of the bucket's blocks (BUCKET_SPARE) are free elsewhere; and, where any are, in a heap of less than BUCKET_ROOMY
+ * pages of which an eighth is out of the free runs. So no request fails while a block of its size is free, and while a bucket grows
+ * shelves cost it so many pages at most, small heaps an eighth, those with small pages none. But such a page is lost to other sizes and
+ * to runs until it is empty. What is freed in the order in which CPUs took it in turns may keep as many pages for each shelf as it
+ * would keep for one. And a page may come for a block and go with it, while others have some free. A caller that says
+ * nothing has one shelf.
  *
  * Bucket pages come from the end of
  * the free run that fits best, large blocks from its start: what is small and long-lived does not
@@ -60,6 +63,7 @@ _Static_assert(BUCKET_COUNT == WIRE_BUCKETS, "each bucket has its counters");
 
 #define BUCKET_SHELVES 8u
 #define BUCKET_SPARE 8u
+#define BUCKET_ROOMY 256u /* pages */
 
 /* One size. Its pages with free blocks are, for each shelf, a ring through their entries' next and prev. */
 struct bucket {
@@ -119,7 +123,7 @@ int bucket_insert_pages(struct bucket_heap *h, uint32_t first, uint32_t n);
 /* From which shelf blocks are taken from now on: what CPUs with the same number modulo BUCKET_SHELVES share. */
 static inline void bucket_shelf(struct bucket_heap *h, uint32_t cpu)
 {
-	h->shelf = cpu % BUCKET_SHELVES;
+	h->shelf = h->page_shift == HW_PAGE_SHIFT ? cpu % BUCKET_SHELVES : 0;
 }
 
 /* A block of at least size bytes. 0 and *offset; or BUCKET_DRY (always so for size 0 and for more

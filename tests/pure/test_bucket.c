@@ -316,6 +316,33 @@ static void test_shelves_fetch(void **state)
 	model_done(m);
 }
 
+/* Small pages know no shelves, and a small heap of which some is in use no page that need not be. */
+static void test_shelves_small(void **state)
+{
+	struct bucket_model *m = model_new_full(1);
+	uint64_t first;
+
+	(void)state;
+	first = model_alloc(m, 256);
+	model_shelf(m, 1);
+	assert_int_equal(page_of(m, first), page_of(m, model_alloc(m, 256)));
+	assert_int_not_equal(NO_BLOCK, model_alloc(m, 3584)); /* all the others, in one run */
+	model_same(m);
+	model_done(m);
+
+	m = model_new_full(24);
+	for (uint64_t size = 16; size <= 64; size *= 2) {
+		model_shelf(m, 0);
+		assert_int_not_equal(NO_BLOCK, model_alloc(m, size));
+		model_shelf(m, 1);
+		assert_int_not_equal(NO_BLOCK, model_alloc(m, size));
+	}
+	/* 16 and 32: a page each; of 64 the fifth page is out, and a sixth one need not be */
+	assert_int_equal(5, m->h.pages.n_used);
+	model_same(m);
+	model_done(m);
+}
+
 /* Warm pages are given up before any request fails: of another bucket, for a block, for a run. */
 static void test_warm_given_up(void **state)
 {
@@ -544,6 +571,7 @@ int main(void)
 		cmocka_unit_test(test_pages_change_seldom),
 		cmocka_unit_test(test_shelves),
 		cmocka_unit_test(test_shelves_fetch),
+		cmocka_unit_test(test_shelves_small),
 		cmocka_unit_test(test_warm_given_up),
 		cmocka_unit_test(test_warm_given_up_by_failure),
 		cmocka_unit_test(test_small_and_large_apart),
