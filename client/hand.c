@@ -28,7 +28,7 @@ static void renew(struct hand *hand)
 
 uint64_t hand_serial(struct hand *hand)
 {
-	/* once in 2^24 descriptors of one heap: the older ones go through the lock from now on */
+	/* once in 2^24 descriptors of one heap; views of the older ones stay as they are */
 	if (!(~hand->last_serial & ((UINT64_C(1) << HAND_SERIAL_BITS) - 1))) {
 		(void)hand_shut(hand);
 		renew(hand);
@@ -79,8 +79,7 @@ void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, 
 	for (uint32_t cpu = 0; cpu < n; cpu++)
 		for (uint32_t kind = 0; kind < RSEQ_KINDS; kind++)
 			atomic_store_explicit(rseq_head(&hand->arrays, cpu, kind), RSEQ_ARRAY_EMPTY(0), memory_order_relaxed);
-	memset(hand->taken, 0, sizeof(hand->taken));
-	memset(hand->given, 0, sizeof(hand->given));
+	memset(hand->behind, 0, sizeof(hand->behind));
 	share = n ? usable / HAND_SHARE / n / BUCKET_COUNT : 0;
 	for (uint32_t kind = 0; kind < BUCKET_COUNT; kind++) {
 		uint64_t max = min_u64(min_u64(share, HAND_KIND_MAX) / hand_bytes_of(kind), RSEQ_SLOTS);
@@ -175,7 +174,7 @@ bool hand_claim(struct hand *hand, uint64_t offset)
 static void hand_open(struct hand *hand)
 {
 	atomic_store_explicit(&hand->arrays.gate, hand->open, memory_order_release);
-	hand_gates_follow(hand);
+	hand_views_follow(hand);
 }
 
 /* No sequence runs: the arrays are ours. */
@@ -208,7 +207,7 @@ bool hand_shut(struct hand *hand)
 	if (!hand_is_open(hand) && !hand->lost)
 		return false;
 	atomic_store(&hand->arrays.gate, 0);
-	hand_gates_follow(hand);
+	hand_views_follow(hand);
 	POINT(HAND_SHUTS);
 	hand->lost = rseq_barrier() < 0;
 	return hand->lost ? false : drain(hand);

@@ -9,8 +9,8 @@
  * the CPU's shelf (client/bucket.h): marks of one page are in one cache line or a few, and so one CPU's, as long as
  * blocks are freed where they were taken.
  *
- * Views: what a descriptor's sequences look at is a copy of the heap's arrays, with a gate of its own (client/views.h). All that
- * is said here of the gate is said of theirs as well: they are open when it is, and each only with its descriptor's serial.
+ * Views: what a descriptor's sequences look at is a copy of the heap's arrays (client/views.h). Its gate has the descriptor's serial as
+ * long as that is valid, and it has CPUs as long as the heap's gate is open: what is said here of the gate is said of them.
  *
  * The gate: open, everybody takes and gives as said. Whoever must see every block has it shut, under the
  * heap's lock: the gate is stored 0, rseq_barrier() ends what is under way, and all arrays are emptied into the bucket
@@ -25,9 +25,9 @@
  * a few more calls take the lock, and none of them takes long.
  *
  * Invariants: while the gate is shut and `lost` is not set, all arrays are empty. Each block in use by the bucket
- * allocator is marked, in exactly one array, or in one thread's hands; what is marked is in use. A view's gate is
- * open only with a serial, which no other descriptor of this process and no earlier one has: who brings an old one finds it
- * shut. A view without a serial is shut; one with a serial says what the heap's arrays say.
+ * allocator is marked, in exactly one array, or in one thread's hands; what is marked is in use. A view's
+ * serial no other descriptor of this process and no earlier one has: who brings an old one finds another. A view without a
+ * serial has no CPUs; one with a serial has none while the gate is shut, and says what the heap's arrays say.
  * hand_check() proves them.
  *
  * Bounds: take and give by sequences: constant. hand_refill: HAND_REFILL blocks; hand_spill: HAND_BATCH. hand_shut: one
@@ -47,6 +47,7 @@
 #define HAND_ALL 2304u                  /* blocks that all CPUs and sizes of a heap may have together: what hand_shut moves */
 #define HAND_BATCH 8u                  /* blocks, between an array and the bucket allocator, at most */
 #define HAND_FEW 3u                    /* the same of an array that goes to and fro; twice that from there */
+#define HAND_NOTES 8u
 #define HAND_REFILL 20u                /* at most, from there, and at most HAND_REFILL_BYTES */
 #define HAND_REFILL_BYTES (16u * 1024)
 #define HAND_VIEWS 16u                 /* descriptors of one binding with the short way; others take the lock */
@@ -69,7 +70,9 @@ struct hand {
 	uint64_t last_serial;      /* of a descriptor */
 	struct bucket_heap *bucket;
 	struct rseq_arrays *view[HAND_VIEWS]; /* that are this structure's for ever; NULL: no more */
-	uint32_t taken[BUCKET_COUNT], given[BUCKET_COUNT]; /* counters of the array that had the last batch of that kind, behind it */
+	struct {
+		uint32_t taken[BUCKET_COUNT], given[BUCKET_COUNT];
+	} behind[HAND_NOTES];      /* a batch: the array's counters; of CPUs with the same number modulo HAND_NOTES */
 	uint32_t calm;
 	bool lost;                 /* it was to be shut, and the kernel refused the barrier: some may still run */
 };

@@ -9,10 +9,8 @@
 #include "client/point.h"
 
 /* The head of this CPU's array. A hint, as the CPU is. */
-static uint64_t head_here(const struct hand *hand, uint32_t kind)
+static uint64_t head_here(const struct hand *hand, uint32_t cpu, uint32_t kind)
 {
-	uint32_t cpu = rseq_cpu();
-
 	return cpu < hand_n_cpus(hand) ? atomic_load_explicit(rseq_head(&hand->arrays, cpu, kind), memory_order_relaxed) : 0;
 }
 
@@ -24,20 +22,24 @@ static uint32_t batch_of(const struct hand *hand, uint32_t kind, uint64_t most)
 
 /*
  * Behind a batch the array's counter of the other direction is noted. If it is the same at the next one, the array goes one
- * way, and the batch is as long as may be. What another CPU's batch noted makes one short or long that need not be, no more.
+ * way, and the batch is as long as may be. What another CPU noted in the same place makes one short or long that need not be, no more.
  */
+static uint32_t note_of(uint32_t cpu)
+{
+	return cpu % HAND_NOTES;
+}
 
 void hand_refill(struct hand *hand, uint64_t size)
 {
 	uint64_t offset, open = atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed), most;
-	uint32_t kind, left;
+	uint32_t kind, left, cpu = rseq_cpu();
 
 	if (!open || size - 1 >= HW_PAGE_SIZE)
 		return;
 	kind = bucket_for(size);
-	bucket_shelf(hand->bucket, rseq_cpu());
+	bucket_shelf(hand->bucket, cpu);
 	most = min_u64(HAND_REFILL, HAND_REFILL_BYTES / hand_bytes_of(kind));
-	if (RSEQ_ARRAY_GIVEN(head_here(hand, kind)) != hand->given[kind])
+	if (RSEQ_ARRAY_GIVEN(head_here(hand, cpu, kind)) != hand->behind[note_of(cpu)].given[kind])
 		most = min_u64(most, 2 * HAND_FEW);
 	for (left = batch_of(hand, kind, most); left > 0; left--) {
 		if (bucket_alloc(hand->bucket, hand_bytes_of(kind), &offset) != 0)
@@ -48,7 +50,7 @@ void hand_refill(struct hand *hand, uint64_t size)
 			break;
 		}
 	}
-	hand->given[kind] = RSEQ_ARRAY_GIVEN(head_here(hand, kind));
+	hand->behind[note_of(cpu)].given[kind] = RSEQ_ARRAY_GIVEN(head_here(hand, cpu, kind));
 }
 
 bool hand_spill(struct hand *hand, uint64_t offset, bool *pages_free)
@@ -57,13 +59,13 @@ bool hand_spill(struct hand *hand, uint64_t offset, bool *pages_free)
 	uint64_t open = atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed);
 	uint64_t number[HAND_BATCH], most = HAND_BATCH;
 	bool page_free, in;
-	uint32_t kind, n;
+	uint32_t kind, n, cpu = rseq_cpu();
 
 	*pages_free = false;
 	if (!open || size - 1 >= HW_PAGE_SIZE)
 		return false;
 	kind = bucket_for(size);
-	if (RSEQ_ARRAY_TAKEN(head_here(hand, kind)) != hand->taken[kind])
+	if (RSEQ_ARRAY_TAKEN(head_here(hand, cpu, kind)) != hand->behind[note_of(cpu)].taken[kind])
 		most = HAND_FEW;
 	most = batch_of(hand, kind, most);
 	for (n = 0; n < most && rseq_pop(&hand->arrays, HAND_MARK(kind), open, &number[n]); n++)
@@ -74,6 +76,6 @@ bool hand_spill(struct hand *hand, uint64_t offset, bool *pages_free)
 		*pages_free |= page_free;
 	}
 	in = rseq_push(&hand->arrays, HAND_MARK(kind), open, rseq_number(offset));
-	hand->taken[kind] = RSEQ_ARRAY_TAKEN(head_here(hand, kind));
+	hand->behind[note_of(cpu)].taken[kind] = RSEQ_ARRAY_TAKEN(head_here(hand, cpu, kind));
 	return in;
 }

@@ -1,5 +1,5 @@
 /*
- * hand_internal.h: what the files of hand.h share: how many there are of what, and the gates of views
+ * hand_internal.h: what the files of hand.h share: how many there are of what, and views
  *
  * Only client/hand*.c include it.
  */
@@ -25,7 +25,7 @@ static inline uint32_t hand_max_of(const struct hand *hand, uint32_t kind)
 	return atomic_load_explicit(&hand->arrays.max[kind], memory_order_relaxed) / RSEQ_STEP;
 }
 
-/* The gates of views with a serial are open, or shut, like the heap's. At most HAND_VIEWS. The lock is held. */
-void hand_gates_follow(struct hand *hand);
+/* Views with a serial are open, or shut, like the heap. At most HAND_VIEWS. The lock is held. */
+void hand_views_follow(struct hand *hand);
 
 #endif

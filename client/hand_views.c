@@ -16,15 +16,17 @@ bool hand_lend(struct hand *hand, struct rseq_arrays *view)
 	return false;
 }
 
-void hand_gates_follow(struct hand *hand)
+static uint64_t serial_of(const struct rseq_arrays *view)
 {
-	bool open = hand_is_open(hand);
+	return atomic_load_explicit(&view->gate, memory_order_relaxed);
+}
 
-	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++) {
-		struct rseq_arrays *v = hand->view[i];
+void hand_views_follow(struct hand *hand)
+{
+	uint32_t n = hand_is_open(hand) ? hand_n_cpus(hand) : 0;
 
-		atomic_store_explicit(&v->gate, open ? v->serial : 0, memory_order_release);
-	}
+	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++)
+		atomic_store_explicit(&hand->view[i]->n_cpus, serial_of(hand->view[i]) ? n : 0, memory_order_release);
 }
 
 #define COPY(to, from, field) \
@@ -36,11 +38,10 @@ struct rseq_arrays *hand_view(struct hand *hand, uint64_t serial)
 	struct rseq_arrays *v = NULL;
 
 	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i] && !v; i++)
-		if (!hand->view[i]->serial)
+		if (!serial_of(hand->view[i]))
 			v = hand->view[i];
 	if (!v || !hand_is_there(hand))
 		return NULL;
-	COPY(v, a, n_cpus);
 	for (uint32_t kind = 0; kind < ARRAY_SIZE(a->max); kind++)
 		COPY(v, a, max[kind]);
 	COPY(v, a, heads);
@@ -49,22 +50,24 @@ struct rseq_arrays *hand_view(struct hand *hand, uint64_t serial)
 	COPY(v, a, control);
 	COPY(v, a, n_units);
 	__atomic_store_n(&v->base, a->base, __ATOMIC_RELAXED);
-	v->serial = serial;
-	hand_gates_follow(hand);
+	atomic_store_explicit(&v->gate, serial, memory_order_release);
+	hand_views_follow(hand);
 	return v;
 }
 
 void hand_unview(struct hand *hand, uint64_t serial)
 {
 	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++)
-		if (hand->view[i]->serial == serial)
-			hand->view[i]->serial = 0;
-	hand_gates_follow(hand);
+		if (serial_of(hand->view[i]) == serial) {
+			atomic_store_explicit(&hand->view[i]->n_cpus, 0, memory_order_relaxed);
+			atomic_store_explicit(&hand->view[i]->gate, 0, memory_order_release);
+		}
 }
 
 void hand_control(struct hand *hand, const struct wire_control *control)
 {
 	atomic_store_explicit(&hand->arrays.control, control, memory_order_release);
 	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++)
-		atomic_store_explicit(&hand->view[i]->control, control, memory_order_release);
+		if (serial_of(hand->view[i]))
+			atomic_store_explicit(&hand->view[i]->control, control, memory_order_release);
 }

@@ -6,8 +6,8 @@
  * slots in private memory. And for each number a byte, the mark, that says whether somebody has the block, and of which kind
  * it is: who takes a block marks it, who frees it claims it: reads the mark and stores 0.
  *
- * All sequences ask one word, the gate: it is open to those that bring the value that it has, if there are any CPUs. To shut it is to store
- * another value and to call rseq_barrier(); from then on nothing changes but by whoever shut it. Marks and claims do
+ * All sequences ask two words, the gate and the number of CPUs: it is open to those that bring the value that it has, if there are CPUs. To
+ * shut it is to store another value, or that there are no CPUs, and to call rseq_barrier(); from then on nothing changes but by whoever shut it. Marks and claims do
  * not happen either if the control slot does not say that the heap lives. That is what makes them safe beside the
  * end of a heap: who has shut the gate and called rseq_barrier() may unmap marks, slots and control slot.
  *
@@ -51,8 +51,7 @@
 struct rseq_arrays {
 	_Atomic uint32_t n_cpus;
 	_Atomic uint32_t max[RSEQ_KINDS + 2];   /* of an array: RSEQ_MAX() of how many numbers it has at most; 0 for the last ones */
-	uint64_t serial;                        /* no sequence's business: client/hand.h */
-	uint64_t pad[2];
+	uint64_t pad[3];
 	_Atomic(struct wire_heads *) heads;
 	_Atomic(uint32_t *) slots;
 	_Atomic(uint8_t *) marks;               /* one for each number: rseq_marks_size() bytes */

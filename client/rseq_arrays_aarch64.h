@@ -10,8 +10,8 @@
  * alone. Nor do marks: who frees a block was told of it by who allocated it, in an order of their own; from then on the
  * block is this CPU's.
  * But a gate is opened without a barrier. Who finds it open must see the heads as they were left by those who had it shut,
- * and stored it with release: so no head may be read ahead of the gate. The difference of the gate from what the caller
- * brought is part of the address of the head; it is 0, and the processor keeps to the order of such a dependency at no
+ * and stored the number of CPUs with release: so no head may be read ahead of that number. Its difference from itself
+ * is part of the address of the head; it is 0, and the processor keeps to the order of such a dependency at no
  * cost. Slots are read at a place that depends on the head.
  *
  * rseq_alloc and rseq_free store twice. After an abort registers are what they were when it was interrupted, and a store that
@@ -24,16 +24,17 @@
 #ifndef HEAPD_CLIENT_RSEQ_ARRAYS_AARCH64_H
 #define HEAPD_CLIENT_RSEQ_ARRAYS_AARCH64_H
 
-/* t is 0 after it, and comes from the gate; `at` is the CPU. */
+/* t is 0 after it, and comes from the number of CPUs; `at` is the CPU. */
 #define RSEQ_ARRAYS_BEGIN \
 	RSEQ_DESCRIPTOR("%[self]") \
 	"1: ldr %[t], [%[a], %[gate]]\n" \
-	"subs %[t], %[t], %[open]\n" \
+	"cmp %[t], %[open]\n" \
 	"b.ne %l[no]\n" \
 	"ldr %w[at], [%[self], #4]\n" /* more than any, if the thread is not registered */ \
 	"ldr %w[n], [%[a], %[n_cpus]]\n" \
 	"cmp %w[at], %w[n]\n" \
-	"b.hs %l[no]\n"
+	"b.hs %l[no]\n" \
+	"eor %[t], %[n], %[n]\n"
 #define RSEQ_ARRAYS_FIELDS(arrays) \
 	[self] "r"(rseq_self_quick()), [a] "r"(arrays), RSEQ_FIELD(gate), RSEQ_FIELD(heads), RSEQ_FIELD(slots), RSEQ_FIELD(n_cpus), \
 		[step] "i"(RSEQ_STEP)

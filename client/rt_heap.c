@@ -337,9 +337,12 @@ static noinline int alloc_long(RT_HEAP *heap, size_t size, RTIME timeout, void *
 static noinline int alloc_held(RT_HEAP *heap, size_t size, RTIME timeout, void **blockp)
 {
 	struct heap *h = views_owner(heap->view_);
-	uint8_t *base = __atomic_load_n(&h->hand.arrays.base, __ATOMIC_RELAXED); /* the heap's, if it still is that heap */
 	uint64_t offset = rseq_offset((uintptr_t)*blockp);
+	uint8_t *base;
 
+	if (!h) /* a view that is nobody's was interrupted at its first instruction */
+		return alloc(heap, size, NULL, timeout, blockp);
+	base = __atomic_load_n(&h->hand.arrays.base, __ATOMIC_RELAXED); /* the heap's, if it still is that heap */
 	if (!heap_keep(h, heap->serial_ >> HAND_SERIAL_BITS, size, offset))
 		return alloc(heap, size, NULL, timeout, blockp);
 	*blockp = base + offset;

@@ -23,17 +23,6 @@ static __attribute__((__constructor__)) void seal(void)
 		(void)mprotect(views_, sizeof(views_), PROT_READ);
 }
 
-/* Who has no view looks at nobody's, and takes no fault for it. */
-static void touch_none(void)
-{
-	(void)*(const volatile uint64_t *)&views_[0];
-}
-
-void views_init(void)
-{
-	n_views = madvise(views_, sizeof(views_), MADV_WIPEONFORK) == 0;
-	touch_none();
-}
 
 /* Whether the next view can be written. */
 static bool unseal(void)
@@ -44,6 +33,23 @@ static bool unseal(void)
 		return false;
 	n_writable += WRITABLE_STEP;
 	return true;
+}
+
+/* Who has no view looks at nobody's, and takes no fault for it, now or when its neighbours are written. */
+static void touch_none(void)
+{
+	volatile uint64_t *none = (volatile uint64_t *)(void *)&views_[0];
+
+	if (n_views)
+		*none = 0;
+	else
+		(void)*none; /* nothing is ever written there */
+}
+
+void views_init(void)
+{
+	n_views = madvise(views_, sizeof(views_), MADV_WIPEONFORK) == 0 && unseal();
+	touch_none();
 }
 
 void views_forget(void)
@@ -60,7 +66,7 @@ bool views_lend(struct heap *h)
 	return true;
 }
 
-struct heap *views_owner(uint16_t view)
+struct heap *views_owner(uint16_t says)
 {
-	return owner[view];
+	return owner[says / VIEWS_SCALE];
 }

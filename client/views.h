@@ -1,15 +1,16 @@
 /*
  * views.h: what the sequences of descriptors look at: the arrays of a heap, once for each descriptor
  *
- * Model: a table that never moves. A view is a descriptor's, and its gate is the descriptor's serial while the heap's gate is
- * open, else 0; all else in it is the heap's (client/hand.h). So one comparison tells whether the descriptor is valid, the heap
+ * Model: a table that never moves. A view is a descriptor's, its gate is the descriptor's serial, and it has CPUs while the heap's gate is
+ * open; all else in it is the heap's (client/hand.h). So what sequences ask anyway tells whether the descriptor is valid, the heap
  * attached and its gate open. A descriptor says which view it has, and whatever it says is inside of the table: view 0 is
- * nobody's, has no CPUs and refuses all, and so do those that nobody has used yet.
+ * nobody's, has no CPUs and refuses all, and so do those that nobody has.
  *
  * A view belongs to one structure of a heap for ever; those are never given back to the system either. So whoever holds
  * a block that was taken through a view knows whose it was, whatever has become of the descriptor.
  *
- * Pages of the table that nobody has used are read-only: a program that locks all its memory has no memory for those.
+ * Pages of the table that nobody has used are read-only: for those a program that locks all its memory, after the library was
+ * loaded, has none.
  *
  * Invariant: below n_views each view has an owner, and no other hand has it.
  * The child of a fork sees zeros: shut gates.
@@ -20,7 +21,9 @@
 
 #include "client/heap.h"
 
-#define VIEWS_MAX 65536 /* as many as a descriptor can name */
+#define VIEWS_MAX 4096u /* 512 KiB */
+#define VIEWS_SCALE 16u /* a descriptor says its view's number, times this */
+_Static_assert(VIEWS_MAX * VIEWS_SCALE == UINT16_MAX + 1u, "and cannot say more");
 
 extern struct rseq_arrays views_[VIEWS_MAX] __attribute__((visibility("hidden"))); /* only for the inline below */
 
@@ -33,17 +36,19 @@ void views_forget(void);
 /* One more view for h to have, for ever. The table's lock (heap_table_lock) and h's are held. False: there is none. */
 bool views_lend(struct heap *h);
 
-/* The structure that has a view, if one of its descriptors ever had it. */
-struct heap *views_owner(uint16_t view);
+/* The structure that has the view that a descriptor says; NULL: nobody ever had it. */
+struct heap *views_owner(uint16_t says);
 
-static inline struct rseq_arrays *views_at(uint16_t view)
+static inline struct rseq_arrays *views_at(uint16_t says)
 {
-	return &views_[view];
+	uint32_t scaled = says & ~(VIEWS_SCALE - 1);
+
+	return (struct rseq_arrays *)(void *)((char *)views_ + (size_t)scaled * (sizeof(*views_) / VIEWS_SCALE));
 }
 
 static inline uint16_t views_number(const struct rseq_arrays *view)
 {
-	return (uint16_t)(view - views_);
+	return (uint16_t)((size_t)(view - views_) * VIEWS_SCALE);
 }
 
 #endif

@@ -82,9 +82,12 @@ static void drop(struct heap *h, RT_HEAP *d)
 	h->n_descriptors--;
 }
 
+/* What passes its gate now; 0: nothing. */
 static uint64_t gate_of(const RT_HEAP *d)
 {
-	return atomic_load(&views_at(d->view_)->gate);
+	const struct rseq_arrays *v = views_at(d->view_);
+
+	return atomic_load(&v->n_cpus) ? atomic_load(&v->gate) : 0;
 }
 
 /* Preemptions are possible, and unlikely. */
@@ -183,7 +186,7 @@ static void test_garbage(void **state)
 	void *block = NULL;
 
 	(void)state;
-	for (uint32_t view = 0; view < VIEWS_MAX; view += view < 32 ? 1 : 1021) {
+	for (uint32_t view = 0; view <= UINT16_MAX; view += view < 200 ? 1 : 1021) {
 		d.view_ = (uint16_t)view;
 		for (int i = 0; i < 3; i++) {
 			d.serial_ = i == 2 ? UINT64_MAX : (uint64_t)i;
@@ -194,6 +197,39 @@ static void test_garbage(void **state)
 	assert_null(block);
 	assert_int_equal(heap_fast_alloc(NULL, 64, &block), RSEQ_NOT);
 	assert_int_equal(heap_fast_free(NULL, NULL), RSEQ_NOT);
+}
+
+/* Nothing passes a view that is shut, or that is nobody's any more, whatever heap its structure serves: no serial, and 0 least of all. */
+static void test_shut_for_all(void **state)
+{
+	static const uint64_t serials[] = { 0, 1, UINT64_MAX };
+	RT_HEAP a, b, d;
+	void *block = NULL, *none = NULL;
+
+	(void)state;
+	needs_sequences();
+	(void)stay();
+	a = add(&heap);
+	b = add(&heap);
+	fill();
+	assert_int_equal(takes(&a, &block), RSEQ_DONE);
+	drop(&heap, &b);
+	for (int shut = 0; shut < 2; shut++) {
+		for (size_t i = 0; i < ARRAY_SIZE(serials); i++) {
+			d = (RT_HEAP){ .view_ = b.view_, .serial_ = serials[i] };
+			assert_int_equal(heap_fast_free(&d, block), RSEQ_NOT);
+			assert_int_equal(heap_fast_alloc(&d, 64, &none), RSEQ_NOT);
+			d.view_ = a.view_;
+			assert_int_equal(heap_fast_free(&d, block), RSEQ_NOT);
+			assert_int_equal(heap_fast_alloc(&d, 64, &none), RSEQ_NOT);
+		}
+		(void)hand_shut(&heap.hand);
+		assert_int_equal(heap_fast_free(&a, block), RSEQ_NOT);
+	}
+	assert_null(none);
+	fill();
+	assert_int_equal(gives(&a, block), RSEQ_DONE);
+	drop(&heap, &a);
 }
 
 /* More descriptors than views: the others have the long way, and a view that comes back is had again. */
@@ -317,6 +353,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_open_and_shut), cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_garbage),       cmocka_unit_test(test_more_than_views),
+		cmocka_unit_test(test_shut_for_all),
 		cmocka_unit_test(test_structures),    cmocka_unit_test(test_child),
 		cmocka_unit_test(test_room),
 	};
