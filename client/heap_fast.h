@@ -19,22 +19,34 @@
 #include "client/views.h"
 #include "heapclient/rt_heap.h"
 
+/* The view that a descriptor says, if that says the same. NULL: the long way. */
+static inline __attribute__((always_inline)) struct rseq_arrays *heap_fast_view(const RT_HEAP *d)
+{
+	struct rseq_arrays *view;
+
+	if (unlikely(!d))
+		return NULL;
+	view = views_at(d->view_);
+	return likely(atomic_load_explicit(&view->says, memory_order_relaxed) == views_says(d)) ? view : NULL;
+}
+
 /* A block in *blockp. RSEQ_HELD: that is its number, and it is not marked yet: heap_keep() it. */
 static inline __attribute__((always_inline)) enum rseq_result heap_fast_alloc(const RT_HEAP *d, size_t size, void **blockp)
 {
+	struct rseq_arrays *view;
+
 	if (unlikely(size - 1 >= HW_PAGE_SIZE)) /* 0, too */
 		return RSEQ_NOT;
-	if (unlikely(!d))
-		return RSEQ_NOT;
-	return rseq_alloc(views_at(d->view_), d->serial_, HAND_MARK(bucket_for(size)), blockp);
+	view = heap_fast_view(d);
+	return likely(view) ? rseq_alloc(view, d->serial_, HAND_MARK(bucket_for(size)), blockp) : RSEQ_NOT;
 }
 
 /* RSEQ_HELD: not marked any more: heap_put() it. */
 static inline __attribute__((always_inline)) enum rseq_result heap_fast_free(const RT_HEAP *d, const void *block)
 {
-	if (unlikely(!d))
-		return RSEQ_NOT;
-	return rseq_free(views_at(d->view_), d->serial_, block);
+	struct rseq_arrays *view = heap_fast_view(d);
+
+	return likely(view) ? rseq_free(view, d->serial_, block) : RSEQ_NOT;
 }
 
 #endif

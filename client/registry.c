@@ -21,21 +21,22 @@ void registry_forget(void)
 	/* Inherited entries keep their serials, so that their descriptors say -EPERM; those that were free are reused. */
 }
 
-/* 0: the long way only. */
-static uint16_t view_for(struct heap *h, uint64_t serial)
+/* A view for the descriptor, if there is one: else it has the long way only. */
+static void find_view(struct heap *h, RT_HEAP *d)
 {
-	struct rseq_arrays *view = hand_view(&h->hand, serial);
+	struct rseq_arrays *view = hand_view(&h->hand, d->serial_);
 
 	if (!view && hand_is_there(&h->hand) && views_lend(h))
-		view = hand_view(&h->hand, serial);
-	return view ? views_number(view) : 0;
+		view = hand_view(&h->hand, d->serial_);
+	if (!view)
+		return;
+	d->view_ = views_number(view);
+	atomic_store_explicit(&view->says, views_says(d), memory_order_relaxed);
 }
 
 int registry_add(struct heap *h, RT_HEAP *d)
 {
 	struct descriptor *e;
-	uint64_t serial;
-	uint16_t view;
 
 	if (first_free) {
 		e = &registry_table_[first_free - 1];
@@ -46,19 +47,18 @@ int registry_add(struct heap *h, RT_HEAP *d)
 		return -ENOMEM;
 	}
 	lock_take(&h->lock);
-	serial = hand_serial(&h->hand);
-	view = view_for(h, serial);
+	*d = (RT_HEAP){
+		.magic_ = RT_HEAP_MAGIC,
+		.index_ = (uint32_t)(e - registry_table_),
+		.serial_ = hand_serial(&h->hand),
+	};
+	find_view(h, d);
 	lock_give(&h->lock);
 	atomic_store_explicit(&e->epoch, epoch_now(), memory_order_relaxed);
 	atomic_store_explicit(&e->heap, h, memory_order_relaxed);
-	atomic_store_explicit(&e->serial, serial, memory_order_release);
+	atomic_store_explicit(&e->view, d->view_, memory_order_relaxed);
+	atomic_store_explicit(&e->serial, d->serial_, memory_order_release);
 	h->n_descriptors++;
-	*d = (RT_HEAP){
-		.magic_ = RT_HEAP_MAGIC,
-		.view_ = view,
-		.index_ = (uint32_t)(e - registry_table_),
-		.serial_ = serial,
-	};
 	return 0;
 }
 

@@ -25,6 +25,7 @@ struct descriptor {
 	_Atomic(struct heap *) heap;
 	_Atomic uint64_t epoch;
 	uint32_t next_free;      /* + 1 */
+	_Atomic uint16_t view;   /* what the descriptor says of it */
 };
 
 extern struct descriptor registry_table_[MAX_DESCRIPTORS] __attribute__((visibility("hidden"))); /* only for the inline below */
@@ -41,7 +42,8 @@ static inline int registry_peek(const RT_HEAP *d, struct descriptor **out)
 	if (unlikely(!d || d->magic_ != RT_HEAP_MAGIC || d->index_ >= MAX_DESCRIPTORS || d->serial_ == 0))
 		return -EINVAL;
 	e = &registry_table_[d->index_];
-	if (unlikely(atomic_load_explicit(&e->serial, memory_order_acquire) != d->serial_))
+	if (unlikely(atomic_load_explicit(&e->serial, memory_order_acquire) != d->serial_ ||
+		     atomic_load_explicit(&e->view, memory_order_relaxed) != d->view_))
 		return -EINVAL;
 	if (unlikely(atomic_load_explicit(&e->epoch, memory_order_relaxed) != epoch_now()))
 		return -EPERM;

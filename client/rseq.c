@@ -9,6 +9,15 @@
 
 #if RSEQ_HERE
 
+/*
+ * When the library is loaded: whatever a variable holds that is no descriptor, the sequences store into the thread's area before they
+ * find that out, and nobody need have made a heap.
+ */
+static __attribute__((__constructor__(101))) void begin(void)
+{
+	rseq_begin();
+}
+
 int64_t rseq_wheres_[8] __attribute__((__aligned__(64)));
 
 static int membarrier(int command)

@@ -6,6 +6,8 @@
  * attached and its gate open. A descriptor says which view it has, and whatever it says is inside of the table: view 0 is
  * nobody's, has no CPUs and refuses all, and so do those that nobody has.
  *
+ * What a descriptor says besides its serial stands in the view as well, and must be the same: a variable is one descriptor or none.
+ *
  * A view belongs to one structure of a heap for ever; those are never given back to the system either. So whoever holds
  * a block that was taken through a view knows whose it was, whatever has become of the descriptor.
  *
@@ -20,6 +22,7 @@
 #define HEAPD_CLIENT_VIEWS_H
 
 #include "client/heap.h"
+#include "heapclient/rt_heap.h"
 
 #define VIEWS_MAX 4096u /* 512 KiB */
 #define VIEWS_SCALE 16u /* a descriptor says its view's number, times this */
@@ -45,6 +48,16 @@ static inline struct rseq_arrays *views_at(uint16_t says)
 
 	return (struct rseq_arrays *)(void *)((char *)views_ + (size_t)scaled * (sizeof(*views_) / VIEWS_SCALE));
 }
+
+/* What a descriptor says before its serial. */
+static inline uint64_t views_says(const RT_HEAP *d)
+{
+	uint64_t says;
+
+	memcpy(&says, d, sizeof(says));
+	return says;
+}
+_Static_assert(offsetof(RT_HEAP, serial_) == sizeof(uint64_t) && sizeof(RT_HEAP) == 2 * sizeof(uint64_t), "and that is all");
 
 static inline uint16_t views_number(const struct rseq_arrays *view)
 {

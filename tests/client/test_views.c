@@ -158,6 +158,11 @@ static void test_blocks(void **state)
 	mixed.view_ = b.view_;
 	assert_int_equal(takes(&gone, &block), RSEQ_NOT);
 	assert_int_equal(takes(&mixed, &block), RSEQ_NOT);
+	for (size_t bit = 0; bit < 8 * sizeof(mixed); bit++) { /* one bit of it */
+		mixed = a;
+		((uint8_t *)&mixed)[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		assert_int_equal(heap_fast_alloc(&mixed, 64, &block), RSEQ_NOT);
+	}
 	assert_null(block);
 	assert_int_equal(takes(&a, &block), RSEQ_DONE);
 	assert_int_equal(gives(&gone, block), RSEQ_NOT);
