@@ -149,7 +149,7 @@ static void settle(struct task *t, uint64_t allocated)
 static void task_advance(struct task *t)
 {
 	t->interrupted = 0;
-	if (t->course.phase == ALLOCATE)
+	if (t->step.kind == STEP_FALLOCATE)
 		settle(t, t->step.length);
 	course_advance(&t->course, t->job, &t->step);
 	if (t->course.phase > UNADVISE)

@@ -29,7 +29,7 @@ void course_init(struct course *c, const struct commit_job *job)
 /* What is left at the end and is no whole huge page has ordinary ones. */
 static bool fills(const struct course *c, const struct commit_job *job)
 {
-	return c->advised && !c->ordinary && c->allocated < course_advised_size(job);
+	return c->advised && !c->ordinary && c->filled <= c->allocated && c->allocated < course_advised_size(job);
 }
 
 void course_next(const struct course *c, const struct commit_job *job, struct step *s)
@@ -77,6 +77,10 @@ void course_advance(struct course *c, const struct commit_job *job, const struct
 		c->phase = ALLOCATE;
 		break;
 	case ALLOCATE:
+		if (s->kind == STEP_FILL) {
+			c->filled = c->allocated + s->length;
+			break;
+		}
 		c->allocated += s->length;
 		if (c->allocated == job->size)
 			c->phase = c->advised ? UNADVISE : after_allocation(job);

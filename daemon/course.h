@@ -9,8 +9,9 @@
  * ask for, and MADV_COLLAPSE would copy what is there, and first wait for each CPU to run a kernel
  * thread, which a CPU that a real-time thread keeps busy does not do. Before anybody else maps the
  * file that mapping asks no more, and then it goes: khugepaged would look there for pages to join,
- * and take them out of the clients' page tables to do it. Filling is an attempt: whatever error it
- * ends with, fallocate comes next, and its word counts.
+ * and take them out of the clients' page tables to do it. Filling is an attempt: whatever it
+ * ends with, fallocate of the same bytes comes next, and its word counts. (What is only filled is
+ * clean, and the kernel drops that when it is short of memory; fallocate makes it stay.)
  *
  * Bounds: a chunk is 2 MiB, or one huge page of a pool. Who wants the address space's lock for
  * writing may wait for a chunk that is populated or filled: the kernel clears it and, if it is to be
@@ -28,6 +29,7 @@ enum phase { ADVISE, ALLOCATE, UNADVISE, MAP, POPULATE, FINISHED };
 struct course {
 	enum phase phase;
 	uint64_t allocated, populated; /* bytes */
+	uint64_t filled;               /* bytes that the kernel may drop until fallocate was there too */
 	bool ordinary;                 /* no huge pages, or no more */
 	void *advised;                 /* the mapping that asks for them; the owner's to unmap */
 	void *map;                     /* the locked one; the same */

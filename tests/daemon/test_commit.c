@@ -411,6 +411,26 @@ static void test_huge_pages(void **state)
 	huge_pages(*state, false);
 }
 
+/* What is committed stays, whatever the kernel wants back: it is there as fallocate would have left it. */
+static void test_huge_pages_stay(void **state)
+{
+	struct world *w = *state;
+	struct item *it = start_transparent(w, 0, 4 * MIB, false);
+	void *map;
+
+	run_until(w, 1);
+	assert_int_equal(0, it->result);
+	w->committer = committer_free(w->committer); /* nobody maps it but us */
+	assert_int_equal(4 * MIB, committed(it->job.fd));
+	map = thp_map(4 * MIB, PROT_READ, it->job.fd);
+	assert_true(map != MAP_FAILED);
+	assert_int_equal(0, madvise(map, 4 * MIB, MADV_POPULATE_READ));
+	assert_int_equal(0, madvise(map, 4 * MIB, MADV_PAGEOUT));
+	(void)munmap(map, 4 * MIB);
+	assert_int_equal(4 * MIB, committed(it->job.fd));
+	assert_int_equal(0, committer_new(&w->committer, w->loop, false));
+}
+
 static void test_huge_pages_locked(void **state)
 {
 	if (!gives_huge_pages() || !rt_may_lock())
@@ -1037,6 +1057,7 @@ int main(void)
 		BOTH(test_locks),
 		BOTH(test_huge_pages),
 		BOTH(test_huge_pages_locked),
+		BOTH(test_huge_pages_stay),
 		BOTH(test_huge_pages_not_asked_for),
 		BOTH(test_no_huge_pages),
 		BOTH(test_huge_pages_run_out),
