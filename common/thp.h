@@ -15,7 +15,7 @@
 
 /*
  * mmap of size bytes (a multiple of HW_PAGE_SIZE) of fd from its beginning, MAP_SHARED with this
- * prot; at a multiple of THP_SIZE if it is as large, and if the address space has room for that.
+ * prot; at a multiple of THP_SIZE if it is as large, and nobody takes the room at that moment.
  * The caller's, to munmap: those size bytes and no more. MAP_FAILED and errno, as mmap. May block as
  * mmap does: at most four system calls. Not for signal handlers.
  */
