@@ -106,6 +106,7 @@ static int create(RT_HEAP *d, const char *name, size_t size, int mode)
 	if (r < 0)
 		return r;
 	id = FRAME_BODY(&p.frame, struct wire_bound)->heap;
+	views_expect();
 	r = attach(s, &p.frame, d);
 	if (r < 0)
 		creation_undo(s, id);
@@ -243,6 +244,7 @@ static int bind_until(RT_HEAP *heap, const char *name, uint64_t deadline)
 		r = process_enter();
 	if (r < 0)
 		return r;
+	views_expect();
 	for (;;) { /* until the daemon says something final, or the caller's time is over */
 		r = bind_once(name, deadline, heap);
 		if (r == -ECONNREFUSED && deadline != HEAP_NOWAIT)

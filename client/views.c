@@ -10,31 +10,7 @@ struct rseq_arrays views_[VIEWS_MAX] __attribute__((__aligned__(4096)));
 _Static_assert(HW_PAGE_SIZE == 4096 && sizeof(views_) % HW_PAGE_SIZE == 0, "whole pages");
 
 static struct heap *owner[VIEWS_MAX];
-static uint32_t n_views; /* 0: there will be none */
-static uint32_t n_writable;
-
-#define WRITABLE_STEP 128u /* views: 16 KiB */
-_Static_assert(WRITABLE_STEP * sizeof(*views_) % HW_PAGE_SIZE == 0 && VIEWS_MAX % WRITABLE_STEP == 0, "whole pages");
-
-/* When the library is loaded: before the program can lock its memory. */
-static __attribute__((__constructor__)) void seal(void)
-{
-	if (n_views == 0)
-		(void)mprotect(views_, sizeof(views_), PROT_READ);
-}
-
-
-/* Whether the next view can be written. */
-static bool unseal(void)
-{
-	if (n_views < n_writable)
-		return true;
-	if (mprotect(&views_[n_writable], WRITABLE_STEP * sizeof(*views_), PROT_READ | PROT_WRITE) < 0)
-		return false;
-	n_writable += WRITABLE_STEP;
-	return true;
-}
-
+static _Atomic uint32_t n_views; /* 0: there will be none */
 /* Who has no view looks at nobody's, and takes no fault for it, now or when its neighbours are written. */
 static void touch_none(void)
 {
@@ -48,8 +24,17 @@ static void touch_none(void)
 
 void views_init(void)
 {
-	n_views = madvise(views_, sizeof(views_), MADV_WIPEONFORK) == 0 && unseal();
+	n_views = madvise(views_, sizeof(views_), MADV_WIPEONFORK) == 0;
 	touch_none();
+}
+
+/* The page of the next view, and the one behind it for whoever is faster. */
+void views_expect(void)
+{
+	uint32_t n = atomic_load_explicit(&n_views, memory_order_relaxed);
+
+	for (uint32_t i = 0; n && i < 2 && n < VIEWS_MAX; i++, n += HW_PAGE_SIZE / sizeof(*views_))
+		(void)__atomic_fetch_add(&views_[n].pad[0], 0, __ATOMIC_RELAXED);
 }
 
 void views_forget(void)
@@ -60,9 +45,12 @@ void views_forget(void)
 
 bool views_lend(struct heap *h)
 {
-	if (!n_views || n_views == VIEWS_MAX || !unseal() || !hand_lend(&h->hand, &views_[n_views]))
+	uint32_t n = atomic_load_explicit(&n_views, memory_order_relaxed);
+
+	if (!n || n == VIEWS_MAX || !hand_lend(&h->hand, &views_[n]))
 		return false;
-	owner[n_views++] = h;
+	owner[n] = h;
+	atomic_store_explicit(&n_views, n + 1, memory_order_relaxed);
 	return true;
 }
 

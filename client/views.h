@@ -11,8 +11,6 @@
  * A view belongs to one structure of a heap for ever; those are never given back to the system either. So whoever holds
  * a block that was taken through a view knows whose it was, whatever has become of the descriptor.
  *
- * Pages of the table that nobody has used are read-only: for those a program that locks all its memory, after the library was
- * loaded, has none.
  *
  * Invariant: below n_views each view has an owner, and no other hand has it.
  * The child of a fork sees zeros: shut gates.
@@ -35,6 +33,9 @@ void views_init(void);
 
 /* In the child of a fork: nobody has any. */
 void views_forget(void);
+
+/* A descriptor is about to be made: the page faults for its view come now. No lock is held. */
+void views_expect(void);
 
 /* One more view for h to have, for ever. The table's lock (heap_table_lock) and h's are held. False: there is none. */
 bool views_lend(struct heap *h);

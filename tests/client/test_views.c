@@ -8,8 +8,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-#include <stdio.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "client/heap_fast.h"
@@ -315,49 +313,6 @@ static void test_child(void **state)
 	drop(&heap, &a);
 }
 
-/* Kilobytes of the table that are memory. */
-static long kilobytes(void)
-{
-	unsigned long from, to, first = 0, last = 0, at = (unsigned long)(uintptr_t)views_, end = at + sizeof(views_);
-	FILE *f = fopen("/proc/self/smaps", "re");
-	char line[256];
-	long sum = 0, n;
-
-	assert_non_null(f);
-	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%lx-%lx ", &from, &to) == 2) {
-			first = from;
-			last = to;
-		}
-		if (first >= at && last <= end && sscanf(line, "Anonymous: %ld kB", &n) == 1)
-			sum += n;
-	}
-	(void)fclose(f);
-	return sum;
-}
-
-/* A process that locks all its memory does not pay for views that it does not have. */
-static void test_room(void **state)
-{
-	RT_HEAP a;
-	int status;
-	pid_t pid;
-
-	(void)state;
-	needs_sequences();
-	a = add(&heap);
-	assert_in_range(kilobytes(), 4, 256);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0)
-		_exit(mlockall(MCL_CURRENT) < 0 ? 2 : kilobytes() <= 256 ? 0 : 1);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	drop(&heap, &a);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
-		skip(); /* mlockall is not allowed here */
-	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -365,7 +320,6 @@ int main(void)
 		cmocka_unit_test(test_garbage),       cmocka_unit_test(test_more_than_views),
 		cmocka_unit_test(test_shut_for_all),
 		cmocka_unit_test(test_structures),    cmocka_unit_test(test_child),
-		cmocka_unit_test(test_room),
 	};
 
 	return cmocka_run_group_tests_name("views", tests, set_up, NULL);
