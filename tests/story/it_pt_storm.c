@@ -183,14 +183,14 @@ static void *play(void *arg)
 		p->inside = 0;
 		if (i == 0)
 			atomic_fetch_add(&playing, 1);
+		if (p->alone && i % (STORY_TSAN ? 32 : 256) == 0) { /* so that there are moments without a block out: now, while it rests */
+			empty_hands(p, p->id, keep);
+			memset(keep, 0, sizeof(keep));
+		}
 		if (STORY_TSAN && i % 16 == 0)
 			(void)usleep(0); /* the sanitizer delivers signals at such calls only */
 		else if (p->alone && i % 64 == 0)
 			(void)sched_yield();
-		if (p->alone && i % 256 == 0) { /* so that there are moments without a block out */
-			empty_hands(p, p->id, keep);
-			memset(keep, 0, sizeof(keep));
-		}
 	}
 	timer_end(p);
 	empty_hands(p, p->id, keep);
