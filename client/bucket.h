@@ -27,9 +27,8 @@
  * would keep for one. And a page may come for a block and go with it, while others have some free. A caller that says
  * nothing has one shelf.
  *
- * Bucket pages come from the end of
- * the free run that fits best, large blocks from its start: what is small and long-lived does not
- * split what is large.
+ * Bucket pages come from the end of the free run that fits best, large blocks from its start: what
+ * is small and long-lived does not split what is large.
  *
  * Invariant: each block is in use or has its bit set; each bucket page with free blocks is on its
  * bucket's list of its shelf, a warm one last, so that it is cut only when no other page there has a block; the
@@ -62,8 +61,8 @@ _Static_assert(BUCKET_COUNT == WIRE_BUCKETS, "each bucket has its counters");
 #define BUCKET_DRY 1
 
 #define BUCKET_SHELVES 8u
-#define BUCKET_SPARE 8u
-#define BUCKET_ROOMY 256u /* pages */
+#define BUCKET_SPARE 8u   /* one in so many of a bucket's blocks, or of a small heap's pages, is for shelves to have */
+#define BUCKET_ROOMY 256u /* pages: a heap that has as many is not small */
 
 /* One size. Its pages with free blocks are, for each shelf, a ring through their entries' next and prev. */
 struct bucket {

@@ -19,7 +19,7 @@
  * thread to thread. On two CPUs both may be, if both look before either stores, some nanoseconds apart. With
  * STRICT_FREES the store is a locked exchange, on aarch64 an exclusive store, and exactly one is believed.
  *
- * Bound: 34 instructions at most (43 on aarch64), tried once: a caller that was interrupted goes the long way. No system call; for signal
+ * Bound: 35 instructions at most (47 on aarch64), tried once: a caller that was interrupted goes the long way. No system call; for signal
  * handlers too; errno is not changed.
  * Where there are no sequences (client/rseq.h) all is refused.
  * Not here: what numbers and marks mean, who shuts the gate (client/hand.h).

@@ -11,6 +11,7 @@ _Static_assert(HW_PAGE_SIZE == 4096 && sizeof(views_) % HW_PAGE_SIZE == 0, "whol
 
 static struct heap *owner[VIEWS_MAX];
 static _Atomic uint32_t n_views; /* 0: there will be none */
+
 /* Who has no view looks at nobody's, and takes no fault for it, now or when its neighbours are written. */
 static void touch_none(void)
 {

@@ -11,10 +11,9 @@
  * A view belongs to one structure of a heap for ever; those are never given back to the system either. So whoever holds
  * a block that was taken through a view knows whose it was, whatever has become of the descriptor.
  *
- *
  * Invariant: below n_views each view has an owner, and no other hand has it.
- * The child of a fork sees zeros: shut gates.
- * Not here: what a view says, and when (hand_view, hand_unview, the gate).
+ * The child of a fork sees zeros: no CPUs.
+ * Not here: what a view says, and when (hand_view, hand_unview, hand_shut).
  */
 #ifndef HEAPD_CLIENT_VIEWS_H
 #define HEAPD_CLIENT_VIEWS_H

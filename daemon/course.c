@@ -29,7 +29,8 @@ void course_init(struct course *c, const struct commit_job *job)
 /* What is left at the end and is no whole huge page has ordinary ones. */
 static bool fills(const struct course *c, const struct commit_job *job)
 {
-	return c->advised && !c->ordinary && c->filled <= c->allocated && c->allocated < course_advised_size(job);
+	return c->advised && !c->ordinary && c->filled <= c->allocated &&
+	       c->allocated < course_advised_size(job);
 }
 
 void course_next(const struct course *c, const struct commit_job *job, struct step *s)
