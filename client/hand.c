@@ -162,11 +162,11 @@ bool hand_is_out(const struct hand *hand, uint64_t offset)
 	return has_mark_at(hand, offset) && __atomic_load_n(mark_at(hand, offset), __ATOMIC_RELAXED);
 }
 
-bool hand_claim(struct hand *hand, uint64_t offset)
+uint8_t hand_claim(struct hand *hand, uint64_t offset)
 {
 	if (!hand->arrays.n_units)
-		return true;
-	return has_mark_at(hand, offset) && __atomic_exchange_n(mark_at(hand, offset), 0, __ATOMIC_ACQ_REL);
+		return HAND_LARGE;
+	return has_mark_at(hand, offset) ? __atomic_exchange_n(mark_at(hand, offset), 0, __ATOMIC_ACQ_REL) : 0;
 }
 
 /* ---- the gate ---- */

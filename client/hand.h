@@ -153,18 +153,20 @@ bool hand_is_out(const struct hand *hand, uint64_t offset);
 /* The block of a request of size at offset, which its taker could not mark, is somebody's from now on. */
 void hand_mark(struct hand *hand, uint64_t size, uint64_t offset);
 
-/* Claims it for the caller, who frees it. False: it was not out. */
-bool hand_claim(struct hand *hand, uint64_t offset);
+/*
+ * Claims it for the caller, who frees it: its mark; HAND_LARGE where there are no marks. 0: it was not out.
+ */
+uint8_t hand_claim(struct hand *hand, uint64_t offset);
 
 /* Blocks like those of size into the array of this CPU, at most half of what it may have. Does nothing while it is shut. */
 void hand_refill(struct hand *hand, uint64_t size);
 
 /*
- * The block at offset, which is nobody's, was for an array that was full: some of that array go back to the bucket allocator, and it
- * goes in. *pages_free: whether a whole hardware page may have become free. False: the block is the caller's still. Does nothing
- * while it is shut.
+ * The block at offset, which the caller claimed and whose mark that was, is for an array that was full: some of that array go back to the
+ * bucket allocator, and it goes in. *pages_free: whether a whole hardware page may have become free. False: the block is the caller's
+ * still. Does nothing while it is shut.
  */
-bool hand_spill(struct hand *hand, uint64_t offset, bool *pages_free);
+bool hand_spill(struct hand *hand, uint8_t mark, uint64_t offset, bool *pages_free);
 
 /* Shut, and nothing at hand. Whether anything was. */
 bool hand_shut(struct hand *hand);

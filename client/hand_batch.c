@@ -53,29 +53,27 @@ void hand_refill(struct hand *hand, uint64_t size)
 	hand->behind[note_of(cpu)].given[kind] = RSEQ_ARRAY_GIVEN(head_here(hand, cpu, kind));
 }
 
-bool hand_spill(struct hand *hand, uint64_t offset, bool *pages_free)
+bool hand_spill(struct hand *hand, uint8_t mark, uint64_t offset, bool *pages_free)
 {
-	uint64_t size = bucket_size(hand->bucket, offset);
 	uint64_t open = atomic_load_explicit(&hand->arrays.gate, memory_order_relaxed);
 	uint64_t number[HAND_BATCH], most = HAND_BATCH;
 	bool page_free, in;
-	uint32_t kind, n, cpu = rseq_cpu();
+	uint32_t kind = (uint32_t)mark - RSEQ_MARK_MIN, n, cpu = rseq_cpu();
 
 	*pages_free = false;
-	if (!open || size - 1 >= HW_PAGE_SIZE)
+	if (!open || kind >= BUCKET_COUNT)
 		return false;
-	kind = bucket_for(size);
 	if (RSEQ_ARRAY_TAKEN(head_here(hand, cpu, kind)) != hand->behind[note_of(cpu)].taken[kind])
 		most = HAND_FEW;
 	most = batch_of(hand, kind, most);
-	for (n = 0; n < most && rseq_pop(&hand->arrays, HAND_MARK(kind), open, &number[n]); n++)
+	for (n = 0; n < most && rseq_pop(&hand->arrays, mark, open, &number[n]); n++)
 		bucket_expect(hand->bucket, rseq_offset(number[n])); /* they are of any pages: all on their way at once */
 	while (n-- > 0) {
 		POINT(HAND_SPILLS);
 		(void)bucket_free(hand->bucket, rseq_offset(number[n]), &page_free);
 		*pages_free |= page_free;
 	}
-	in = rseq_push(&hand->arrays, HAND_MARK(kind), open, rseq_number(offset));
+	in = rseq_push(&hand->arrays, mark, open, rseq_number(offset));
 	hand->behind[note_of(cpu)].taken[kind] = RSEQ_ARRAY_TAKEN(head_here(hand, cpu, kind));
 	return in;
 }

@@ -164,13 +164,16 @@ static void free_slow(struct heap *h, bool give)
 	wakes_flush(&wakes);
 }
 
-/* A block that is nobody's. spills: the array of this CPU was full. The lock is held, and given. 0; -EINVAL: no block. */
-static int put_unlock(struct heap *h, uint64_t offset, bool spills)
+/*
+ * A block that is nobody's. spills: the array of this CPU was full for blocks of that mark; 0: it was not. The lock is held, and given.
+ * 0; -EINVAL: no block.
+ */
+static int put_unlock(struct heap *h, uint64_t offset, uint8_t spills)
 {
 	bool spilt = false, pages_free = false;
 	int r = 0;
 
-	if (!spills || !hand_spill(&h->hand, offset, &spilt))
+	if (!spills || !hand_spill(&h->hand, spills, offset, &spilt))
 		r = bucket_free(&h->bucket, offset, &pages_free);
 	if (likely(r == 0)) {
 		bool give = (pages_free || spilt) && unlikely(heap_is_pressed(h));
@@ -192,7 +195,7 @@ bool heap_keep(struct heap *h, uint64_t open, uint64_t size, uint64_t offset)
 	lock_take_soon(&h->lock);
 	is_ours = hand_was_open(&h->hand, open);
 	if (is_ours && heap_state(h) < 0) {
-		(void)put_unlock(h, offset, false);
+		(void)put_unlock(h, offset, 0);
 		return false;
 	}
 	if (is_ours)
@@ -208,13 +211,15 @@ void heap_put(struct heap *h, uint64_t open, uint64_t offset)
 		lock_give(&h->lock); /* unbound meanwhile */
 		return;
 	}
-	(void)put_unlock(h, offset, false);
+	(void)put_unlock(h, offset, 0);
 }
 
 int heap_free_own_unlock(struct heap *h, uint64_t offset, bool full)
 {
-	if (likely(hand_claim(&h->hand, offset)))
-		return put_unlock(h, offset, full);
+	uint8_t mark = hand_claim(&h->hand, offset);
+
+	if (likely(mark))
+		return put_unlock(h, offset, full ? mark : 0);
 	h->stats->bad_frees++;
 	lock_give(&h->lock);
 	return -EINVAL;
@@ -234,17 +239,23 @@ static int free_foreign(struct heap *h, uint64_t offset)
 	return r < 0 ? -EIDRM : status_errno(f.header.status);
 }
 
+/* Whether it is not even at hand, and may be another process's. */
+static bool is_foreign(const struct heap *h, uint64_t offset)
+{
+	const struct wire_control *c = atomic_load_explicit(&h->hand.arrays.control, memory_order_acquire);
+
+	return atomic_load(&c->n_bound) > 1 && bucket_size(&h->bucket, offset) == 0;
+}
+
 int heap_free_unlock(struct heap *h, uint64_t offset, bool full)
 {
-	const struct wire_control *c;
 	int r = heap_state(h);
 
 	if (unlikely(r < 0)) {
 		lock_give(&h->lock);
 		return r;
 	}
-	c = atomic_load_explicit(&h->hand.arrays.control, memory_order_acquire);
-	if (unlikely(bucket_size(&h->bucket, offset) == 0 && h->named && atomic_load(&c->n_bound) > 1)) { /* not even at hand */
+	if (unlikely(h->named && is_foreign(h, offset))) {
 		heap_pin(h);
 		lock_give(&h->lock);
 		r = free_foreign(h, offset);

@@ -163,11 +163,12 @@ static int alloc_long(uint64_t size)
 	return 0;
 }
 
-static void put(uint64_t offset, bool spills)
+/* mark: what it was, if the array of this CPU may be full; 0: that is not asked. */
+static void put(uint64_t offset, uint8_t mark)
 {
 	bool pages_free;
 
-	if (!spills || !hand_spill(&m.hand, offset, &pages_free))
+	if (!mark || !hand_spill(&m.hand, mark, offset, &pages_free))
 		must(bucket_free(&m.bucket, offset, &pages_free) == 0);
 	hand_settle(&m.hand);
 }
@@ -184,20 +185,25 @@ static bool take_up(uint64_t size)
 	return true;
 }
 
+static uint8_t mark_of(uint64_t size)
+{
+	return size <= UINT64_C(1) << m.bucket.page_shift ? (uint8_t)HAND_MARK(bucket_for(size)) : (uint8_t)HAND_LARGE;
+}
+
 /* What was taken is marked, if the gate is still open; else it goes back. Or it was claimed, and goes where it belongs. */
 static void finish(uint32_t i)
 {
 	struct known k = m.held[i];
 	bool gives = rng_below(&m.rng, 2);
-	uint32_t kind = bucket_for(k.size);
+	uint8_t mark = mark_of(k.size);
 
 	m.held[i] = m.held[--m.n_held];
 	must(m.marks[rseq_number(k.offset)] == 0);
 	if (!gives && atomic_load(&m.hand.arrays.gate) == m.hand.open) {
-		m.marks[rseq_number(k.offset)] = (uint8_t)HAND_MARK(kind);
+		m.marks[rseq_number(k.offset)] = mark;
 		learn(k.offset, k.size);
-	} else if (!rseq_push(&m.hand.arrays, HAND_MARK(kind), m.hand.open, rseq_number(k.offset))) {
-		put(k.offset, true);
+	} else if (!rseq_push(&m.hand.arrays, mark, m.hand.open, rseq_number(k.offset))) {
+		put(k.offset, mark);
 		full++;
 	}
 }
@@ -208,13 +214,13 @@ static void free_one(void)
 	struct known k = m.out[i];
 
 	must(hand_is_out(&m.hand, k.offset));
-	must(hand_claim(&m.hand, k.offset));
+	must(hand_claim(&m.hand, k.offset) == mark_of(k.size));
 	must(!hand_claim(&m.hand, k.offset) && !hand_is_out(&m.hand, k.offset));
 	m.out[i] = m.out[--m.n_out];
 	if (m.n_held < HELD_MAX && k.size <= UINT64_C(1) << m.bucket.page_shift)
 		m.held[m.n_held++] = k;
 	else
-		put(k.offset, false);
+		put(k.offset, 0);
 }
 
 /* At, inside or beyond any block: claimed only if it is one that is out. */
@@ -275,7 +281,7 @@ static void drain(void)
 		if (m.n_held) {
 			struct known k = m.held[--m.n_held];
 
-			put(k.offset, rng_below(&m.rng, 2));
+			put(k.offset, rng_below(&m.rng, 2) ? mark_of(k.size) : 0);
 		}
 		figures_are_right();
 	}
@@ -287,7 +293,7 @@ static void drain(void)
 	must(hand_check(&m.hand) == 0);
 	while (m.n_out) {
 		must(hand_claim(&m.hand, m.out[--m.n_out].offset));
-		put(m.out[m.n_out].offset, false);
+		put(m.out[m.n_out].offset, 0);
 	}
 }
 
@@ -423,12 +429,12 @@ static void test_batches(void **state)
 	assert_true(max == RSEQ_SLOTS && n > HAND_BATCH + 2 * HAND_FEW + 3); /* the first three are what is freed, and go in */
 	for (int i = 0; i < 2; i++) {
 		to_and_fro(false, 0);
-		assert_true(hand_spill(&m.hand, rseq_offset(number[i]), &pages_free));
+		assert_true(hand_spill(&m.hand, mark_of(64), rseq_offset(number[i]), &pages_free));
 		assert_int_equal(max - HAND_FEW + 1, hand_bytes(&m.hand) / 64);
 		while (push(number[n - 1]))
 			n--;
 	}
-	assert_true(hand_spill(&m.hand, rseq_offset(number[2]), &pages_free));
+	assert_true(hand_spill(&m.hand, mark_of(64), rseq_offset(number[2]), &pages_free));
 	assert_int_equal(max - HAND_BATCH + 1, hand_bytes(&m.hand) / 64);
 }
 
