@@ -97,12 +97,10 @@ bool bucket_drop_warm(struct bucket_heap *h)
 /* All blocks free; what the page held before leaves no bit behind. */
 static void bits_fill(struct bucket_heap *h, uint32_t page, uint32_t blocks)
 {
-	uint64_t *word = bits_of(h, page);
-
 	for (uint32_t i = 0; i < words_per_page(h->page_shift); i++) {
 		uint32_t here = blocks < WORD_BITS ? blocks : WORD_BITS;
 
-		word[i] = here ? ~UINT64_C(0) >> (WORD_BITS - here) : 0;
+		*bits_of(h, page, i) = here ? ~UINT64_C(0) >> (WORD_BITS - here) : 0;
 		blocks -= here;
 	}
 }
@@ -277,9 +275,9 @@ static always_inline int alloc_in(struct bucket_heap *h, uint64_t size, uint64_t
 	if (unlikely(!list))
 		return alloc_dry(h, size, offset);
 	p = page_at(h, list - 1);
-	word = bits_in(h, list - 1, page_shift);
+	word = bits_of(h, list - 1, 0);
 	start = (uint64_t)(list - 1) << page_shift;
-	for (; unlikely(!*word); word++) /* one of at most four is not 0: the page is in the ring */
+	for (; unlikely(!*word); word += h->pages.n) /* one of at most four is not 0: the page is in the ring */
 		start += (uint64_t)WORD_BITS << block_shift(b);
 
 	*offset = start + ((uint64_t)__builtin_ctzll(*word) << block_shift(b));
@@ -318,7 +316,7 @@ static inline uint64_t *block_bit(const struct bucket_heap *h, uint64_t offset, 
 	uint32_t block = in_page >> block_shift(b);
 
 	*bit = UINT64_C(1) << (block % WORD_BITS);
-	return bits_in(h, offset >> page_shift, page_shift) + block / WORD_BITS;
+	return bits_of(h, offset >> page_shift, block / WORD_BITS);
 }
 
 static always_inline int free_in(struct bucket_heap *h, uint64_t offset, bool *hw_free,

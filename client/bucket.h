@@ -150,7 +150,7 @@ static inline void bucket_expect(const struct bucket_heap *h, uint64_t offset)
 	uint64_t page = offset >> h->page_shift;
 
 	__builtin_prefetch(&h->pages.page[page], 1);
-	__builtin_prefetch(&h->bits[page << (h->page_shift == HW_PAGE_SHIFT ? 2 : 0)], 1);
+	__builtin_prefetch(&h->bits[page], 1);
 }
 
 /* Bytes of the handed-out block that starts at offset; 0 if there is none. */

@@ -22,7 +22,7 @@ static uint32_t count_bits(const struct bucket_heap *h, uint32_t page)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < words_per_page(h->page_shift); i++)
-		n += (uint32_t)__builtin_popcountll(bits_of(h, page)[i]);
+		n += (uint32_t)__builtin_popcountll(*bits_of(h, page, i));
 	return n;
 }
 
@@ -30,7 +30,7 @@ static uint32_t count_bits(const struct bucket_heap *h, uint32_t page)
 static bool bits_are_blocks(const struct bucket_heap *h, uint32_t page, uint32_t blocks)
 {
 	for (uint32_t i = blocks; i < 64 * words_per_page(h->page_shift); i++)
-		if (bits_of(h, page)[i / 64] >> (i % 64) & 1)
+		if (*bits_of(h, page, i / 64) >> (i % 64) & 1)
 			return false;
 	return true;
 }

@@ -61,15 +61,13 @@ static inline struct page *page_at(const struct bucket_heap *h, uint64_t page)
 	return &h->pages.page[page];
 }
 
-/* page_shift is h's: the hot paths know it as a constant. */
-static inline uint64_t *bits_in(const struct bucket_heap *h, uint64_t page, uint32_t page_shift)
+/*
+ * Word i of a page's bitmap. First words of all pages lie together, then all second ones: pages of blocks of 64 bytes and more
+ * have but one, and eight of them share a cache line.
+ */
+static inline uint64_t *bits_of(const struct bucket_heap *h, uint64_t page, uint32_t i)
 {
-	return &h->bits[page * words_per_page(page_shift)];
-}
-
-static inline uint64_t *bits_of(const struct bucket_heap *h, uint64_t page)
-{
-	return bits_in(h, page, h->page_shift);
+	return &h->bits[(uint64_t)i * h->pages.n + page];
 }
 
 /* The bucket of a bucket page, + 1; 0 for all other pages. */

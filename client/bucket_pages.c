@@ -58,7 +58,8 @@ void bucket_touch(const struct bucket_heap *h, uint32_t first_hw, uint32_t n_hw,
 	if (!hw_in_arena(h, first_hw, n_hw))
 		return;
 	pages_touch(&h->pages, first, n, touch, ctx);
-	touch(ctx, bits_of(h, first), (size_t)n * words_per_page(h->page_shift) * sizeof(uint64_t));
+	for (uint32_t i = 0; i < words_per_page(h->page_shift); i++)
+		touch(ctx, bits_of(h, first, i), (size_t)n * sizeof(uint64_t));
 }
 
 int bucket_insert_pages(struct bucket_heap *h, uint32_t first, uint32_t n)

@@ -523,9 +523,9 @@ static void test_check_sees(void **state)
 		if (m->cut[page].live == 0 || m->cut[page].large)
 			continue;
 		for (uint32_t bit = 0; bit < 256; bit++) {
-			m->h.bits[page * 4 + bit / 64] ^= UINT64_C(1) << (bit % 64);
+			m->h.bits[bit / 64 * m->h.pages.n + page] ^= UINT64_C(1) << (bit % 64);
 			assert_int_equal(-EUCLEAN, bucket_check(&m->h));
-			m->h.bits[page * 4 + bit / 64] ^= UINT64_C(1) << (bit % 64);
+			m->h.bits[bit / 64 * m->h.pages.n + page] ^= UINT64_C(1) << (bit % 64);
 		}
 		for (uint32_t bit = 0; bit < 2 + 4 + 9 + 9; bit++) {
 			p->kind_tag ^= 1u << bit;
