@@ -110,10 +110,10 @@ static bool page_begin(struct bucket_heap *h, uint32_t b)
 {
 	struct wire_bucket *stats = &h->stats->bucket[b];
 	uint32_t blocks = blocks_per_page(h, b);
-	uint32_t page = pages_alloc_end(&h->pages, 1);
+	uint32_t page = bucket_page_take(h);
 
 	if (page == PAGE_NONE && bucket_drop_warm(h))
-		page = pages_alloc_end(&h->pages, 1);
+		page = bucket_page_take(h);
 	if (page == PAGE_NONE)
 		return false;
 	bits_fill(h, page, blocks);
@@ -275,6 +275,7 @@ static always_inline int alloc_in(struct bucket_heap *h, uint64_t size, uint64_t
 	if (unlikely(!list))
 		return alloc_dry(h, size, offset);
 	p = page_at(h, list - 1);
+	bucket_expect(h, (uint64_t)p->next << page_shift); /* who takes several will soon be there */
 	word = bits_of(h, list - 1, 0);
 	start = (uint64_t)(list - 1) << page_shift;
 	for (; unlikely(!*word); word += h->pages.n) /* one of at most four is not 0: the page is in the ring */

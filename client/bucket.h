@@ -25,7 +25,8 @@
  * shelves cost it so many pages at most, small heaps an eighth, those with small pages none. But such a page is lost to other sizes and
  * to runs until it is empty. What is freed in the order in which CPUs took it in turns may keep as many pages for each shelf as it
  * would keep for one. And a page may come for a block and go with it, while others have some free. A caller that says
- * nothing has one shelf.
+ * nothing has one shelf. A shelf's new page is one of a lot, BUCKET_LOT pages, in which no other shelf has any, as long as half of the
+ * heap is free and a few looks find one (bucket_lots.c). A lot that others have cuts free runs in two: by fewer pages than a lot.
  *
  * Bucket pages come from the end of the free run that fits best, large blocks from its start: what
  * is small and long-lived does not split what is large.
@@ -62,6 +63,7 @@ _Static_assert(BUCKET_COUNT == WIRE_BUCKETS, "each bucket has its counters");
 
 #define BUCKET_SHELVES 8u
 #define BUCKET_SPARE 8u   /* one in so many of a bucket's blocks, or of a small heap's pages, is for shelves to have */
+#define BUCKET_LOT 4u     /* pages whose blocks share cache lines of what is kept for them */
 #define BUCKET_ROOMY 256u /* pages: a heap that has as many is not small */
 
 /* One size. Its pages with free blocks are, for each shelf, a ring through their entries' next and prev. */
@@ -144,7 +146,7 @@ int bucket_alloc_aligned(struct bucket_heap *h, uint64_t size, uint64_t align, u
  */
 int bucket_free(struct bucket_heap *h, uint64_t offset, bool *pages_free);
 
-/* A bucket_free of that block comes soon: a hint to the processor. */
+/* What is known of the page at offset is needed soon: a hint to the processor. */
 static inline void bucket_expect(const struct bucket_heap *h, uint64_t offset)
 {
 	uint64_t page = offset >> h->page_shift;

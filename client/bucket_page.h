@@ -103,6 +103,9 @@ static inline uint32_t warm_of(const struct bucket_heap *h, uint32_t b)
 	return PAGE_NONE;
 }
 
+/* A page out of the free runs for this shelf, handed out; PAGE_NONE: there is none (bucket_lots.c). */
+uint32_t bucket_page_take(struct bucket_heap *h);
+
 /* Every bucket gives its warm page back to the free runs. Whether there was one. */
 bool bucket_drop_warm(struct bucket_heap *h);
 

@@ -6,7 +6,7 @@
  * bucket allocator blocks in an array are in use. For each 16 bytes of the heap there is one byte, the mark:
  * at the start of a block that somebody has it tells the block's bucket, elsewhere it is 0. So a free needs
  * nothing else to know what it is given, and a block that is free already is seen to be. Blocks come to an array from
- * the CPU's shelf (client/bucket.h): marks of one page are in one cache line or a few, and so one CPU's, as long as
+ * the CPU's shelf (client/bucket.h): marks of a lot of pages have cache lines of their own, and so are one CPU's, as long as
  * blocks are freed where they were taken.
  *
  * Views: what a descriptor's sequences look at is a copy of the heap's arrays (client/views.h). Its gate has the descriptor's serial as
@@ -81,7 +81,7 @@ struct hand {
 struct hand_layout {
 	struct wire_heads *heads; /* n_cpus of them; hand_end leaves those of a partition's rows as hand_begin found them */
 	uint32_t *slots;          /* rseq_slots_size(n_cpus) bytes */
-	uint8_t *marks;           /* hand_marks_size() bytes, zeroed, at an even address */
+	uint8_t *marks;           /* hand_marks_size() bytes, zeroed, at an even address; of two cache lines, for speed */
 	uint32_t n_cpus;
 };
 

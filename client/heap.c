@@ -173,7 +173,7 @@ static int carve(struct heap *h, const struct wire_bound *b)
 		return r;
 	marks_size = hand.n_cpus ? hand_marks_size(h->usable) : 0;
 	slots_at = align_up(bucket_bytes(h->n_total_hw, shift), CACHE_LINE);
-	marks_at = align_up(slots_at + rseq_slots_size(hand.n_cpus), CACHE_LINE);
+	marks_at = align_up(slots_at + rseq_slots_size(hand.n_cpus), 2 * CACHE_LINE);
 	h->metadata_size = align_up(marks_at + marks_size, HW_PAGE_SIZE);
 	r = mapping_private(&h->metadata, h->metadata_size);
 	if (r < 0)

@@ -68,10 +68,10 @@ _Static_assert(RSEQ_SLOTS * sizeof(uint32_t) == 1 << 8, "the sequences shift");
 
 /* A unit's number (rseq_number) in `number`, and back; t is anything after it. */
 #define RSEQ_TO_NUMBER(number, t) \
-	"lsr " t ", " number ", #2\n" \
-	"bfi " t ", " number ", #14, #2\n" \
+	"lsr " t ", " number ", #3\n" \
+	"bfi " t ", " number ", #13, #3\n" \
 	"bfi " number ", " t ", #0, #16\n"
-_Static_assert(RSEQ_TURN == 2 && RSEQ_TURNED == 1 << 16, "the sequences turn");
+_Static_assert(RSEQ_TURN == 3 && RSEQ_TURNED == 1 << 16, "the sequences turn");
 
 static inline struct rseq *rseq_self_quick(void)
 {

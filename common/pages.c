@@ -232,29 +232,33 @@ void pages_alloc_at(struct pages *ps, uint32_t run_first, uint32_t first, uint32
 	used_begin(ps, first, n);
 }
 
-uint32_t pages_alloc(struct pages *ps, uint32_t n)
+uint32_t pages_fit(const struct pages *ps, uint32_t n, uint32_t run)
 {
-	uint32_t length = length_for(ps, n);
-	uint32_t first;
+	uint32_t length;
 
 	assert(n > 0);
-	if (!length)
-		return PAGE_NONE;
-	first = ps->head[length] - 1;
-	pages_alloc_at(ps, first, first, n);
+	if (run != PAGE_NONE && at(ps, run)->next != PAGE_NONE)
+		return at(ps, run)->next;
+	length = length_for(ps, run == PAGE_NONE ? n : at(ps, run)->n + 1);
+	return length ? ps->head[length] - 1 : PAGE_NONE;
+}
+
+uint32_t pages_alloc(struct pages *ps, uint32_t n)
+{
+	uint32_t first = pages_fit(ps, n, PAGE_NONE);
+
+	if (first != PAGE_NONE)
+		pages_alloc_at(ps, first, first, n);
 	return first;
 }
 
 uint32_t pages_alloc_end(struct pages *ps, uint32_t n)
 {
-	uint32_t length = length_for(ps, n);
-	uint32_t run, first;
+	uint32_t run = pages_fit(ps, n, PAGE_NONE), first;
 
-	assert(n > 0);
-	if (!length)
+	if (run == PAGE_NONE)
 		return PAGE_NONE;
-	run = ps->head[length] - 1;
-	first = run + length - n;
+	first = run + at(ps, run)->n - n;
 	pages_alloc_at(ps, run, first, n);
 	return first;
 }
@@ -262,26 +266,19 @@ uint32_t pages_alloc_end(struct pages *ps, uint32_t n)
 uint32_t pages_alloc_aligned(struct pages *ps, uint32_t n, uint32_t align)
 {
 	uint64_t sure = (uint64_t)n + align - 1;
-	uint32_t length = length_for(ps, n);
-	uint32_t run = length ? ps->head[length] - 1 : PAGE_NONE;
-	uint32_t first = PAGE_NONE;
+	uint32_t run = PAGE_NONE, first = PAGE_NONE;
 
-	assert(n > 0 && align > 0 && (align & (align - 1)) == 0);
-	for (int tries = 0; tries < PAGES_ALIGN_TRIES && run != PAGE_NONE; tries++) {
+	assert(align > 0 && (align & (align - 1)) == 0);
+	for (int tries = 0; tries < PAGES_ALIGN_TRIES && first == PAGE_NONE; tries++) {
+		run = pages_fit(ps, n, run);
+		if (run == PAGE_NONE)
+			return PAGE_NONE;
 		first = aligned_in(ps, run, n, align);
-		if (first != PAGE_NONE)
-			break;
-		run = at(ps, run)->next;
-		if (run != PAGE_NONE)
-			continue;
-		length = length_for(ps, length + 1);
-		run = length ? ps->head[length] - 1 : PAGE_NONE;
 	}
 	if (first == PAGE_NONE) {
-		length = sure <= ps->n_free ? length_for(ps, (uint32_t)sure) : 0;
-		if (!length)
+		run = sure <= ps->n_free ? pages_fit(ps, (uint32_t)sure, PAGE_NONE) : PAGE_NONE;
+		if (run == PAGE_NONE)
 			return PAGE_NONE;
-		run = ps->head[length] - 1;
 		first = aligned_in(ps, run, n, align);
 	}
 	pages_alloc_at(ps, run, first, n);

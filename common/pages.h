@@ -99,6 +99,12 @@ uint32_t pages_next_run(const struct pages *ps, uint32_t from);
 /* Makes [first, first+n) free and joins it with free neighbours. Pre: pages_are_absent(). */
 void pages_insert(struct pages *ps, uint32_t first, uint32_t n);
 
+/*
+ * The first page of the free run that is next in the order of best fit for n >= 1 pages: after `run`, which was told before and is free
+ * still, or PAGE_NONE: the first. PAGE_NONE: there is none.
+ */
+uint32_t pages_fit(const struct pages *ps, uint32_t n, uint32_t run);
+
 /* Hands n >= 1 pages out in one run, from the start of a shortest free run that holds them. Returns
  * its first page; PAGE_NONE if no free run is that long. */
 uint32_t pages_alloc(struct pages *ps, uint32_t n);

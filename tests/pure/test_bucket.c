@@ -316,6 +316,72 @@ static void test_shelves_fetch(void **state)
 	model_done(m);
 }
 
+/* While half of the heap is free no lot has pages of two shelves; and what a shelf gave back it gets before another does. */
+static void test_lots(void **state)
+{
+	struct bucket_model *m = model_new_full(202); /* the last lot is half a one */
+	uint32_t whose[51] = { 0 };
+	uint64_t page, given_back[3];
+
+	(void)state;
+	for (uint32_t i = 0; i < 101; i++) { /* in turns, and not evenly */
+		uint32_t cpu = i % 5 % 3;
+
+		model_shelf(m, cpu);
+		page = page_of(m, model_alloc(m, 4096));
+		assert_true(page < 202 && (!whose[page / BUCKET_LOT] || whose[page / BUCKET_LOT] == cpu + 1));
+		whose[page / BUCKET_LOT] = cpu + 1;
+		assert_true(page >= 202 - 101 - 2 * BUCKET_LOT); /* all of a lot is used before another is begun */
+	}
+	model_same(m);
+	assert_int_equal(101, model_fill(m, 4096)); /* then any page will do */
+
+	for (uint32_t cpu = 0; cpu < 3; cpu++)
+		for (page = 201; page >= 101; page--)
+			if (whose[page / BUCKET_LOT] == cpu + 1)
+				given_back[cpu] = page;
+	for (uint32_t cpu = 0; cpu < 3; cpu++) { /* the first one stays with the bucket */
+		model_free_at(m, given_back[cpu] * HW_PAGE_SIZE);
+		model_same(m);
+	}
+	model_shelf(m, 2);
+	assert_int_equal(given_back[0], page_of(m, model_alloc(m, 4096)));
+	assert_int_equal(given_back[2], page_of(m, model_alloc(m, 4096)));
+	assert_int_equal(given_back[1], page_of(m, model_alloc(m, 4096)));
+	assert_int_equal(NO_BLOCK, model_alloc(m, 4096));
+	model_same(m);
+	model_free_all(m);
+	model_done(m);
+}
+
+/* Holes in others' lots are left alone as long as there is room, and runs are cut once when there is not. */
+static void test_lots_room(void **state)
+{
+	struct bucket_model *m = model_new_full(400);
+	uint64_t page;
+
+	(void)state;
+	for (int i = 0; i < 120; i++)
+		assert_int_not_equal(NO_BLOCK, model_alloc(m, 4096));
+	for (page = 399; page >= 400 - 80; page -= 5) /* 16 of one page each; the first one stays with the bucket */
+		model_free_at(m, page * HW_PAGE_SIZE);
+	model_shelf(m, 1);
+	assert_int_equal(399, page_of(m, model_alloc(m, 4096)));
+	for (int i = 0; i < 8; i++)
+		assert_true(page_of(m, model_alloc(m, 4096)) < 400 - 120);
+	model_same(m);
+	model_done(m);
+
+	m = model_new_full(300);
+	for (int i = 0; i < 157; i++)
+		assert_int_not_equal(NO_BLOCK, model_alloc(m, 4096));
+	model_shelf(m, 1);
+	assert_int_equal(300 - 158, page_of(m, model_alloc(m, 4096)));
+	assert_int_equal(0, model_alloc(m, (300 - 158) * HW_PAGE_SIZE));
+	model_same(m);
+	model_done(m);
+}
+
 /* Small pages know no shelves, and a small heap of which some is in use no page that need not be. */
 static void test_shelves_small(void **state)
 {
@@ -571,6 +637,8 @@ int main(void)
 		cmocka_unit_test(test_pages_change_seldom),
 		cmocka_unit_test(test_shelves),
 		cmocka_unit_test(test_shelves_fetch),
+		cmocka_unit_test(test_lots),
+		cmocka_unit_test(test_lots_room),
 		cmocka_unit_test(test_shelves_small),
 		cmocka_unit_test(test_warm_given_up),
 		cmocka_unit_test(test_warm_given_up_by_failure),
