@@ -18,27 +18,9 @@ uint32_t hand_cpus(uint64_t usable)
 	return usable / HAND_HEAP_MIN >= n ? n : 0;
 }
 
-static void renew(struct hand *hand)
+bool hand_was_seen(const struct hand *hand, uint32_t turn)
 {
-	static _Atomic uint64_t next = RSEQ_OPEN_MIN; /* a child goes on counting where its parent was */
-
-	hand->open = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
-	hand->last_serial = hand->open << HAND_SERIAL_BITS;
-}
-
-uint64_t hand_serial(struct hand *hand)
-{
-	/* once in 2^24 descriptors of one heap; views of the older ones stay as they are */
-	if (!(~hand->last_serial & ((UINT64_C(1) << HAND_SERIAL_BITS) - 1))) {
-		(void)hand_shut(hand);
-		renew(hand);
-	}
-	return ++hand->last_serial;
-}
-
-bool hand_was_open(const struct hand *hand, uint64_t open)
-{
-	return hand_is_there(hand) && open >= hand->first_open;
+	return hand_is_there(hand) && turn > hand->before;
 }
 
 /*
@@ -62,6 +44,7 @@ static void exchange_rows(const struct hand *hand, uint32_t n)
 
 void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, const struct hand_layout *layout)
 {
+	static _Atomic uint64_t next = RSEQ_OPEN_MIN; /* a child goes on counting where its parent was */
 	uint32_t n = layout ? layout->n_cpus : 0;
 	uint64_t share;
 
@@ -91,8 +74,8 @@ void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, 
 			max = 0; /* whole pages, no bucket */
 		atomic_store_explicit(&hand->arrays.max[kind], RSEQ_MAX((uint32_t)max), memory_order_relaxed);
 	}
-	renew(hand);
-	hand->first_open = hand->open;
+	hand->open = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
+	hand->before = hand->turn;
 	if (bucket)
 		bucket->stats->n_cpus = n;
 }

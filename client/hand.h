@@ -9,7 +9,7 @@
  * the CPU's shelf (client/bucket.h): marks of a lot of pages have cache lines of their own, and so are one CPU's, as long as
  * blocks are freed where they were taken.
  *
- * Views: what a descriptor's sequences look at is a copy of the heap's arrays (client/views.h). Its gate has the descriptor's serial as
+ * Views: what a descriptor's sequences look at is a copy of the heap's arrays (client/views.h). Its gate has the descriptor's first word as
  * long as that is valid, and it has CPUs as long as the heap's gate is open: what is said here of the gate is said of them.
  *
  * The gate: open, everybody takes and gives as said. Whoever must see every block has it shut, under the
@@ -26,8 +26,8 @@
  *
  * Invariants: while the gate is shut and `lost` is not set, all arrays are empty. Each block in use by the bucket
  * allocator is marked, in exactly one array, or in one thread's hands; what is marked is in use. A view's
- * serial no other descriptor of this process and no earlier one has: who brings an old one finds another. A view without a
- * serial has no CPUs; one with a serial has none while the gate is shut, and says what the heap's arrays say.
+ * word no other descriptor of this process and no earlier one has: who brings an old one finds another. A view without a
+ * word has no CPUs; one with a word has none while the gate is shut, and is what the heap's arrays are.
  * hand_check() proves them.
  *
  * Bounds: take and give by sequences: constant. hand_refill: HAND_REFILL blocks; hand_spill: HAND_BATCH. hand_shut: one
@@ -46,7 +46,7 @@
 #define HAND_HEAP_MIN (32ull * 1024)    /* bytes a CPU that a heap must have to have any: slots are 4 KiB a CPU */
 #define HAND_ALL 2304u                  /* blocks that all CPUs and sizes of a heap may have together: what hand_shut moves */
 #define HAND_BATCH 8u                  /* blocks, between an array and the bucket allocator, at most */
-#define HAND_FEW 3u                    /* the same of an array that goes to and fro; twice that from there */
+#define HAND_FEW 4u                    /* the same of an array that goes to and fro; twice that from there */
 #define HAND_NOTES 8u
 #define HAND_REFILL 20u                /* at most, from there, and at most HAND_REFILL_BYTES */
 #define HAND_REFILL_BYTES (16u * 1024)
@@ -58,16 +58,13 @@
 #define HAND_LARGE HAND_MARK(BUCKET_COUNT)
 _Static_assert(BUCKET_COUNT < WIRE_HEADS_KINDS, "a bucket is a kind");
 
-/* A descriptor's serial: `open`, and below it so many bits that count. (No address: open is RSEQ_OPEN_MIN at least.) */
-#define HAND_SERIAL_BITS 24
-
 struct hand {
 	struct rseq_arrays arrays; /* n_cpus 0: no blocks at hand, and no marks; max of a kind 0: none of that */
-	uint64_t open;             /* what the gate is when it is open, and above HAND_SERIAL_BITS its descriptors' serials are */
+	uint64_t open;             /* what the gate is when it is open */
 
 	/* under the heap's lock */
-	uint64_t first_open;       /* what `open` was when the heap was attached */
-	uint64_t last_serial;      /* of a descriptor */
+	uint32_t turn;             /* of the last descriptor with a view: they count up for ever, whatever heap it is */
+	uint32_t before;           /* what it was when the heap was attached */
 	struct bucket_heap *bucket;
 	struct rseq_arrays *view[HAND_VIEWS]; /* that are this structure's for ever; NULL: no more */
 	struct {
@@ -106,26 +103,29 @@ void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, 
  */
 bool hand_end(struct hand *hand);
 
-/* A serial that no descriptor of this process has had, nor of those before it. The lock is held. */
-uint64_t hand_serial(struct hand *hand);
-
 /*
  * One more view for this hand to have for ever: all zero, and it is never unmapped. False: it has HAND_VIEWS. The lock is
  * held.
  */
 bool hand_lend(struct hand *hand, struct rseq_arrays *view);
 
-/* A view for a descriptor with that serial, from now on; NULL: there are no arrays, or no view is left. The lock is held. */
-struct rseq_arrays *hand_view(struct hand *hand, uint64_t serial);
+/*
+ * A view for one more descriptor, and its turn, a number that no other descriptor of this structure has had; NULL: there are no
+ * arrays, or no view is left, or no number. hand_view comes next. The lock is held.
+ */
+struct rseq_arrays *hand_spare(struct hand *hand, uint32_t *turn);
+
+/* The view is the one of the descriptor that begins with that word, which is not 0. The lock is held. */
+void hand_view(struct hand *hand, struct rseq_arrays *view, uint64_t word);
 
 /* The descriptor has no view any more; it need not have had one. The lock is held. */
-void hand_unview(struct hand *hand, uint64_t serial);
+void hand_unview(struct hand *hand, uint64_t word);
 
 /* The control slot of the heap is another from now on, for all. The lock is held, or nobody has the heap yet. */
 void hand_control(struct hand *hand, const struct wire_control *control);
 
-/* Whether a gate of this heap, as it is attached now, has ever been open with that number. The lock is held. */
-bool hand_was_open(const struct hand *hand, uint64_t open);
+/* Whether a descriptor with that turn is, or was, one of the heap as it is attached now. The lock is held. */
+bool hand_was_seen(const struct hand *hand, uint32_t turn);
 
 /* Whether the heap has arrays at all. */
 static inline bool hand_is_there(const struct hand *hand)

@@ -25,7 +25,7 @@ static inline uint32_t hand_max_of(const struct hand *hand, uint32_t kind)
 	return atomic_load_explicit(&hand->arrays.max[kind], memory_order_relaxed) / RSEQ_STEP;
 }
 
-/* Views with a serial are open, or shut, like the heap. At most HAND_VIEWS. The lock is held. */
+/* Views with a word are open, or shut, like the heap. At most HAND_VIEWS. The lock is held. */
 void hand_views_follow(struct hand *hand);
 
 #endif

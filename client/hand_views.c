@@ -16,7 +16,7 @@ bool hand_lend(struct hand *hand, struct rseq_arrays *view)
 	return false;
 }
 
-static uint64_t serial_of(const struct rseq_arrays *view)
+static uint64_t word_of(const struct rseq_arrays *view)
 {
 	return atomic_load_explicit(&view->gate, memory_order_relaxed);
 }
@@ -26,22 +26,29 @@ void hand_views_follow(struct hand *hand)
 	uint32_t n = hand_is_open(hand) ? hand_n_cpus(hand) : 0;
 
 	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++)
-		atomic_store_explicit(&hand->view[i]->n_cpus, serial_of(hand->view[i]) ? n : 0, memory_order_release);
+		atomic_store_explicit(&hand->view[i]->n_cpus, word_of(hand->view[i]) ? n : 0, memory_order_release);
 }
 
 #define COPY(to, from, field) \
 	atomic_store_explicit(&(to)->field, atomic_load_explicit(&(from)->field, memory_order_relaxed), memory_order_relaxed)
 
-struct rseq_arrays *hand_view(struct hand *hand, uint64_t serial)
+struct rseq_arrays *hand_spare(struct hand *hand, uint32_t *turn)
+{
+	if (!hand_is_there(hand) || hand->turn == UINT32_MAX)
+		return NULL;
+	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++)
+		if (!word_of(hand->view[i])) {
+			*turn = ++hand->turn;
+			return hand->view[i];
+		}
+	return NULL;
+}
+
+void hand_view(struct hand *hand, struct rseq_arrays *v, uint64_t word)
 {
 	const struct rseq_arrays *a = &hand->arrays;
-	struct rseq_arrays *v = NULL;
 
-	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i] && !v; i++)
-		if (!serial_of(hand->view[i]))
-			v = hand->view[i];
-	if (!v || !hand_is_there(hand))
-		return NULL;
+	assert(word && !word_of(v) && "a spare one");
 	for (uint32_t kind = 0; kind < ARRAY_SIZE(a->max); kind++)
 		COPY(v, a, max[kind]);
 	COPY(v, a, heads);
@@ -50,15 +57,14 @@ struct rseq_arrays *hand_view(struct hand *hand, uint64_t serial)
 	COPY(v, a, control);
 	COPY(v, a, n_units);
 	__atomic_store_n(&v->base, a->base, __ATOMIC_RELAXED);
-	atomic_store_explicit(&v->gate, serial, memory_order_release);
+	atomic_store_explicit(&v->gate, word, memory_order_release);
 	hand_views_follow(hand);
-	return v;
 }
 
-void hand_unview(struct hand *hand, uint64_t serial)
+void hand_unview(struct hand *hand, uint64_t word)
 {
 	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++)
-		if (serial_of(hand->view[i]) == serial) {
+		if (word_of(hand->view[i]) == word) {
 			atomic_store_explicit(&hand->view[i]->n_cpus, 0, memory_order_relaxed);
 			atomic_store_explicit(&hand->view[i]->gate, 0, memory_order_release);
 		}
@@ -68,6 +74,6 @@ void hand_control(struct hand *hand, const struct wire_control *control)
 {
 	atomic_store_explicit(&hand->arrays.control, control, memory_order_release);
 	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++)
-		if (serial_of(hand->view[i]))
+		if (word_of(hand->view[i]))
 			atomic_store_explicit(&hand->view[i]->control, control, memory_order_release);
 }

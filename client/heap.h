@@ -147,13 +147,13 @@ int heap_alloc_slow_unlock(struct heap *h, uint64_t size, uint64_t deadline, uin
 int heap_free_unlock(struct heap *h, uint64_t offset, bool full);
 
 /*
- * A block that is in the caller's hands (client/heap_fast.h) since the hand's `open` was as given: claimed, and heap_put()
+ * A block that is in the caller's hands (client/heap_fast.h) as of a descriptor with that turn: claimed, and heap_put()
  * takes it back; or taken for a request of size, and heap_keep() makes it the caller's, who took it when it left the
  * array: to put it back and ask again would be wrong, for others may have been refused meanwhile because of it. If the
  * heap has ended meanwhile the block has gone with it, and heap_keep() is false, as it is for a deleted one. No lock is held.
  */
-bool heap_keep(struct heap *h, uint64_t open, uint64_t size, uint64_t offset);
-void heap_put(struct heap *h, uint64_t open, uint64_t offset);
+bool heap_keep(struct heap *h, uint32_t turn, uint64_t size, uint64_t offset);
+void heap_put(struct heap *h, uint32_t turn, uint64_t offset);
 
 /* Nothing at hand any more, and the gate shut until the heap has been calm for a while. The lock is held. */
 void heap_gather(struct heap *h);

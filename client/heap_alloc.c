@@ -188,12 +188,12 @@ static int put_unlock(struct heap *h, uint64_t offset, uint8_t spills)
 	return r;
 }
 
-bool heap_keep(struct heap *h, uint64_t open, uint64_t size, uint64_t offset)
+bool heap_keep(struct heap *h, uint32_t turn, uint64_t size, uint64_t offset)
 {
 	bool is_ours;
 
 	lock_take_soon(&h->lock);
-	is_ours = hand_was_open(&h->hand, open);
+	is_ours = hand_was_seen(&h->hand, turn);
 	if (is_ours && heap_state(h) < 0) {
 		(void)put_unlock(h, offset, 0);
 		return false;
@@ -204,10 +204,10 @@ bool heap_keep(struct heap *h, uint64_t open, uint64_t size, uint64_t offset)
 	return is_ours;
 }
 
-void heap_put(struct heap *h, uint64_t open, uint64_t offset)
+void heap_put(struct heap *h, uint32_t turn, uint64_t offset)
 {
 	lock_take_soon(&h->lock);
-	if (!hand_was_open(&h->hand, open)) {
+	if (!hand_was_seen(&h->hand, turn)) {
 		lock_give(&h->lock); /* unbound meanwhile */
 		return;
 	}

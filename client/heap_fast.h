@@ -3,7 +3,7 @@
  *
  * Model: what they read of a heap is constant while it is attached, but nothing keeps it attached. So all that
  * counts happens in sequences over the descriptor's view (client/views.h) that do nothing unless its gate is open with the
- * descriptor's serial: then the heap is attached, the descriptor valid, and all that is read after it is the heap's own. In the child of a
+ * descriptor's first word: then the heap is attached, the descriptor valid, and all that is read after it is the heap's own. In the child of a
  * fork views read as zeros, and so are shut, before anybody has looked at the epoch.
  *
  * They answer for the usual case alone: a block from or to the array of this CPU. For everything else, errors too, they do
@@ -19,34 +19,18 @@
 #include "client/views.h"
 #include "heapclient/rt_heap.h"
 
-/* The view that a descriptor says, if that says the same. NULL: the long way. */
-static inline __attribute__((always_inline)) struct rseq_arrays *heap_fast_view(const RT_HEAP *d)
-{
-	struct rseq_arrays *view;
-
-	if (unlikely(!d))
-		return NULL;
-	view = views_at(d->view_);
-	return likely(atomic_load_explicit(&view->says, memory_order_relaxed) == views_says(d)) ? view : NULL;
-}
-
 /* A block in *blockp. RSEQ_HELD: that is its number, and it is not marked yet: heap_keep() it. */
 static inline __attribute__((always_inline)) enum rseq_result heap_fast_alloc(const RT_HEAP *d, size_t size, void **blockp)
 {
-	struct rseq_arrays *view;
-
-	if (unlikely(size - 1 >= HW_PAGE_SIZE)) /* 0, too */
+	if (unlikely(size - 1 >= HW_PAGE_SIZE || !d)) /* 0, too */
 		return RSEQ_NOT;
-	view = heap_fast_view(d);
-	return likely(view) ? rseq_alloc(view, d->serial_, HAND_MARK(bucket_for(size)), blockp) : RSEQ_NOT;
+	return rseq_alloc(views_at(d->view_), views_word(d), HAND_MARK(bucket_for(size)), blockp);
 }
 
 /* RSEQ_HELD: not marked any more: heap_put() it. */
 static inline __attribute__((always_inline)) enum rseq_result heap_fast_free(const RT_HEAP *d, const void *block)
 {
-	struct rseq_arrays *view = heap_fast_view(d);
-
-	return likely(view) ? rseq_free(view, d->serial_, block) : RSEQ_NOT;
+	return likely(d) ? rseq_free(views_at(d->view_), views_word(d), block) : RSEQ_NOT;
 }
 
 #endif

@@ -3,8 +3,6 @@
  */
 #include "client/registry.h"
 
-#include "client/views.h"
-
 struct descriptor registry_table_[MAX_DESCRIPTORS];
 
 static uint32_t first_free; /* + 1 */
@@ -24,18 +22,19 @@ void registry_forget(void)
 /* A view for the descriptor, if there is one: else it has the long way only. */
 static void find_view(struct heap *h, RT_HEAP *d)
 {
-	struct rseq_arrays *view = hand_view(&h->hand, d->serial_);
+	struct rseq_arrays *view = hand_spare(&h->hand, &d->turn_);
 
 	if (!view && hand_is_there(&h->hand) && views_lend(h))
-		view = hand_view(&h->hand, d->serial_);
+		view = hand_spare(&h->hand, &d->turn_);
 	if (!view)
 		return;
 	d->view_ = views_number(view);
-	atomic_store_explicit(&view->says, views_says(d), memory_order_relaxed);
+	hand_view(&h->hand, view, views_word(d));
 }
 
 int registry_add(struct heap *h, RT_HEAP *d)
 {
+	static uint64_t n_made; /* a child goes on counting where its parent was */
 	struct descriptor *e;
 
 	if (first_free) {
@@ -49,14 +48,13 @@ int registry_add(struct heap *h, RT_HEAP *d)
 	lock_take(&h->lock);
 	*d = (RT_HEAP){
 		.magic_ = RT_HEAP_MAGIC,
-		.index_ = (uint32_t)(e - registry_table_),
-		.serial_ = hand_serial(&h->hand),
+		.serial_ = ++n_made << REGISTRY_INDEX_BITS | (uint64_t)(e - registry_table_),
 	};
 	find_view(h, d);
 	lock_give(&h->lock);
 	atomic_store_explicit(&e->epoch, epoch_now(), memory_order_relaxed);
 	atomic_store_explicit(&e->heap, h, memory_order_relaxed);
-	atomic_store_explicit(&e->view, d->view_, memory_order_relaxed);
+	atomic_store_explicit(&e->word, views_word(d), memory_order_relaxed);
 	atomic_store_explicit(&e->serial, d->serial_, memory_order_release);
 	h->n_descriptors++;
 	return 0;
@@ -73,12 +71,13 @@ int registry_remove(const RT_HEAP *d, struct heap **last)
 		lock_give(&h->lock);
 		r = -EBUSY;
 	} else if (r == 0) {
-		struct descriptor *e = &registry_table_[d->index_];
+		uint32_t index = registry_index(d->serial_);
+		struct descriptor *e = &registry_table_[index];
 
-		hand_unview(&h->hand, d->serial_);
+		hand_unview(&h->hand, views_word(d));
 		atomic_store(&e->serial, 0); /* before heap_detach looks for pins: see heap_pin */
 		e->next_free = first_free;
-		first_free = d->index_ + 1;
+		first_free = index + 1;
 		if (--h->n_descriptors == 0) {
 			heap_unlist(h);
 			*last = h;

@@ -1,10 +1,11 @@
 /*
  * registry.h: descriptors: from an RT_HEAP to its heap, safely
  *
- * Model: a table of entries that never moves. An RT_HEAP holds an index and a serial; serials (client/hand.h makes them) are
- * never used twice in a process and its descendants, and tell which binding to a heap they are of. An entry is valid for a descriptor if the serials agree and the entry was
- * made in this epoch (client/epoch.h). It also says which view it has, for the short way (client/views.h); that does not look here. Reading an entry takes no lock: its heap's memory is type-stable, so the heap's
- * lock can be taken, and then the serial is looked at again.
+ * Model: a table of entries that never moves. An RT_HEAP has a serial, whose low bits are its entry's index; the others count descriptors,
+ * so a serial is never used twice in a process, nor in its descendants for what they inherit. An entry is valid for a descriptor if the serials
+ * agree and the entry was made in this epoch (client/epoch.h). What a descriptor says before it is for the short way, which does not look
+ * here (client/views.h), and must agree as well. Reading an entry takes no lock: its heap's memory is type-stable, so the heap's lock can be
+ * taken, and then the serial is looked at again.
  *
  * Invariant: an entry's serial changes to 0 under its heap's lock, so a descriptor that was seen valid under
  * that lock stays valid until it is given. A heap's n_descriptors is the number of entries that name it.
@@ -14,18 +15,21 @@
 
 #include <stdatomic.h>
 #include "client/epoch.h"
-#include "client/heap.h"
+#include "client/views.h"
 #include "config-heapd.h"
 #include "heapclient/rt_heap.h"
 
-#define RT_HEAP_MAGIC 0x6870u /* "hp" */
+#define RT_HEAP_MAGIC 0x6871u /* odd: see client/views.h */
+
+#define REGISTRY_INDEX_BITS 20
+_Static_assert(MAX_DESCRIPTORS <= 1u << REGISTRY_INDEX_BITS, "an index fits its bits");
 
 struct descriptor {
 	_Atomic uint64_t serial; /* 0: unused */
 	_Atomic(struct heap *) heap;
 	_Atomic uint64_t epoch;
+	_Atomic uint64_t word;   /* what the descriptor says before its serial */
 	uint32_t next_free;      /* + 1 */
-	_Atomic uint16_t view;   /* what the descriptor says of it */
 };
 
 extern struct descriptor registry_table_[MAX_DESCRIPTORS] __attribute__((visibility("hidden"))); /* only for the inline below */
@@ -34,16 +38,22 @@ extern struct descriptor registry_table_[MAX_DESCRIPTORS] __attribute__((visibil
 void registry_init(void);
 void registry_forget(void);
 
+/* Which entry a serial says; it may be none. */
+static inline uint32_t registry_index(uint64_t serial)
+{
+	return (uint32_t)serial & ((1u << REGISTRY_INDEX_BITS) - 1);
+}
+
 /* 0 and a valid descriptor of a heap, as seen without its lock; -EINVAL (not a descriptor), -EPERM (inherited). */
 static inline int registry_peek(const RT_HEAP *d, struct descriptor **out)
 {
 	struct descriptor *e;
 
-	if (unlikely(!d || d->magic_ != RT_HEAP_MAGIC || d->index_ >= MAX_DESCRIPTORS || d->serial_ == 0))
+	if (unlikely(!d || d->magic_ != RT_HEAP_MAGIC || registry_index(d->serial_) >= MAX_DESCRIPTORS || d->serial_ == 0))
 		return -EINVAL;
-	e = &registry_table_[d->index_];
+	e = &registry_table_[registry_index(d->serial_)];
 	if (unlikely(atomic_load_explicit(&e->serial, memory_order_acquire) != d->serial_ ||
-		     atomic_load_explicit(&e->view, memory_order_relaxed) != d->view_))
+		     atomic_load_explicit(&e->word, memory_order_relaxed) != views_word(d)))
 		return -EINVAL;
 	if (unlikely(atomic_load_explicit(&e->epoch, memory_order_relaxed) != epoch_now()))
 		return -EPERM;

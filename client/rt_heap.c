@@ -345,7 +345,7 @@ static noinline int alloc_held(RT_HEAP *heap, size_t size, RTIME timeout, void *
 	if (!h) /* a view that is nobody's was interrupted at its first instruction */
 		return alloc(heap, size, NULL, timeout, blockp);
 	base = __atomic_load_n(&h->hand.arrays.base, __ATOMIC_RELAXED); /* the heap's, if it still is that heap */
-	if (!heap_keep(h, heap->serial_ >> HAND_SERIAL_BITS, size, offset))
+	if (!heap_keep(h, heap->turn_, size, offset))
 		return alloc(heap, size, NULL, timeout, blockp);
 	*blockp = base + offset;
 	return 0;
@@ -379,7 +379,7 @@ static noinline int free_held(const RT_HEAP *heap, const void *block)
 	struct heap *h = views_owner(heap->view_);
 	const uint8_t *base = __atomic_load_n(&h->hand.arrays.base, __ATOMIC_RELAXED); /* as in alloc_held */
 
-	heap_put(h, heap->serial_ >> HAND_SERIAL_BITS, (uint64_t)((const uint8_t *)block - base));
+	heap_put(h, heap->turn_, (uint64_t)((const uint8_t *)block - base));
 	return 0;
 }
 

@@ -5,8 +5,8 @@
 
 #include <sys/mman.h>
 
-/* Whole pages of its own: what a fork wipes is nothing else. */
-struct rseq_arrays views_[VIEWS_MAX] __attribute__((__aligned__(4096)));
+/* Whole pages of its own: what a fork wipes is nothing else. The last one is for what begins in the last view. */
+struct rseq_arrays views_[VIEWS_MAX + HW_PAGE_SIZE / sizeof(struct rseq_arrays)] __attribute__((__aligned__(4096)));
 _Static_assert(HW_PAGE_SIZE == 4096 && sizeof(views_) % HW_PAGE_SIZE == 0, "whole pages");
 
 static struct heap *owner[VIEWS_MAX];

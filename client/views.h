@@ -1,12 +1,14 @@
 /*
  * views.h: what the sequences of descriptors look at: the arrays of a heap, once for each descriptor
  *
- * Model: a table that never moves. A view is a descriptor's, its gate is the descriptor's serial, and it has CPUs while the heap's gate is
- * open; all else in it is the heap's (client/hand.h). So what sequences ask anyway tells whether the descriptor is valid, the heap
- * attached and its gate open. A descriptor says which view it has, and whatever it says is inside of the table: view 0 is
- * nobody's, has no CPUs and refuses all, and so do those that nobody has.
+ * Model: a table that never moves. A view is a descriptor's, its gate is the descriptor's first word, and it has CPUs while the heap's gate
+ * is open; all else in it is the heap's (client/hand.h). So what sequences ask anyway tells whether the descriptor is valid, the heap
+ * attached and its gate open.
  *
- * What a descriptor says besides its serial stands in the view as well, and must be the same: a variable is one descriptor or none.
+ * The word says which view it is, and a turn that the view's heap gives once (hand_spare). So no word is ever used twice, and a
+ * gate that is shut, 0, is the word of no view but the first one, which is nobody's and has no CPUs. Whatever a variable says is inside of the
+ * table. What it points to need not be a view, but begins at a multiple of 8 bytes: then what stands where the gate would be are addresses,
+ * which are even, or small numbers, and no word. The rest of a descriptor is for the long way, which asks it all.
  *
  * A view belongs to one structure of a heap for ever; those are never given back to the system either. So whoever holds
  * a block that was taken through a view knows whose it was, whatever has become of the descriptor.
@@ -22,10 +24,11 @@
 #include "heapclient/rt_heap.h"
 
 #define VIEWS_MAX 4096u /* 512 KiB */
-#define VIEWS_SCALE 16u /* a descriptor says its view's number, times this */
+#define VIEWS_UNIT 8u   /* a descriptor says where its view begins, in these bytes */
+#define VIEWS_SCALE (sizeof(struct rseq_arrays) / VIEWS_UNIT)
 _Static_assert(VIEWS_MAX * VIEWS_SCALE == UINT16_MAX + 1u, "and cannot say more");
 
-extern struct rseq_arrays views_[VIEWS_MAX] __attribute__((visibility("hidden"))); /* only for the inline below */
+extern struct rseq_arrays views_[] __attribute__((visibility("hidden"))); /* only for the inline below */
 
 /* Once in a process. Where the kernel would keep views in the child of a fork (Linux before 4.14) there will be none. */
 void views_init(void);
@@ -44,18 +47,16 @@ struct heap *views_owner(uint16_t says);
 
 static inline struct rseq_arrays *views_at(uint16_t says)
 {
-	uint32_t scaled = says & ~(VIEWS_SCALE - 1);
-
-	return (struct rseq_arrays *)(void *)((char *)views_ + (size_t)scaled * (sizeof(*views_) / VIEWS_SCALE));
+	return (struct rseq_arrays *)(void *)((char *)views_ + (size_t)says * VIEWS_UNIT);
 }
 
 /* What a descriptor says before its serial. */
-static inline uint64_t views_says(const RT_HEAP *d)
+static inline uint64_t views_word(const RT_HEAP *d)
 {
-	uint64_t says;
+	uint64_t word;
 
-	memcpy(&says, d, sizeof(says));
-	return says;
+	memcpy(&word, d, sizeof(word));
+	return word;
 }
 _Static_assert(offsetof(RT_HEAP, serial_) == sizeof(uint64_t) && sizeof(RT_HEAP) == 2 * sizeof(uint64_t), "and that is all");
 

@@ -50,7 +50,7 @@ typedef uint64_t RTIME;
 typedef struct rt_heap {
 	uint16_t magic_;
 	uint16_t view_;
-	uint32_t index_;
+	uint32_t turn_;
 	uint64_t serial_;
 } RT_HEAP;
 

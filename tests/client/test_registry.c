@@ -48,7 +48,7 @@ static void test_valid_until_removed(void **state)
 	assert_int_equal(registry_remove(&d, &last), -EINVAL);
 	/* the entry is used again, the old descriptor stays stale */
 	d = add();
-	assert_int_equal(d.index_, copy.index_);
+	assert_int_equal(registry_index(d.serial_), registry_index(copy.serial_));
 	assert_int_equal(registry_check(&copy), -EINVAL);
 	assert_int_equal(registry_check(&d), 0);
 	assert_int_equal(registry_remove(&d, &last), 0);
@@ -75,7 +75,7 @@ static void test_garbage(void **state)
 		if (i % 2)
 			g.magic_ = RT_HEAP_MAGIC;
 		if (i % 4 == 3)
-			g.index_ = d.index_;
+			g.serial_ = (g.serial_ & ~(uint64_t)UINT32_MAX) | registry_index(d.serial_);
 		assert_int_equal(registry_check(&g), -EINVAL);
 	}
 	memset(&g, 0, sizeof(g));
@@ -138,7 +138,7 @@ static void test_child_is_told(void **state)
 		int ok = registry_check(&d) == -EPERM && registry_remove(&d, &last) == -EPERM;
 
 		own = add();
-		ok = ok && registry_check(&own) == 0 && registry_check(&d) == -EPERM && own.index_ != d.index_;
+		ok = ok && registry_check(&own) == 0 && registry_check(&d) == -EPERM && registry_index(own.serial_) != registry_index(d.serial_);
 		_exit(ok ? 0 : 1);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);

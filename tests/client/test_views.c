@@ -1,5 +1,5 @@
 /*
- * test_views.c: a descriptor's view: it is open when the heap is, with its serial, as long as the descriptor is valid
+ * test_views.c: a descriptor's view: it is open when the heap is, with its first word, as long as the descriptor is valid
  *
  * The heap is one that no daemon knows: a lock, an allocator and arrays. Blocks come through the very functions that
  * rt_heap_alloc and rt_heap_free are made of.
@@ -132,12 +132,12 @@ static void test_open_and_shut(void **state)
 	assert_ptr_equal(views_owner(b.view_), &heap);
 	assert_true(gate_of(&a) == 0 && gate_of(&b) == 0);
 	fill();
-	assert_true(gate_of(&a) == a.serial_ && gate_of(&b) == b.serial_);
+	assert_true(gate_of(&a) == views_word(&a) && gate_of(&b) == views_word(&b));
 	(void)hand_shut(&heap.hand);
 	assert_true(gate_of(&a) == 0 && gate_of(&b) == 0);
 	fill();
 	drop(&heap, &a);
-	assert_true(gate_of(&a) == 0 && gate_of(&b) == b.serial_);
+	assert_true(gate_of(&a) == 0 && gate_of(&b) == views_word(&b));
 	drop(&heap, &b);
 	assert_int_equal(gate_of(&b), 0);
 }
@@ -161,10 +161,13 @@ static void test_blocks(void **state)
 	mixed.view_ = b.view_;
 	assert_int_equal(takes(&gone, &block), RSEQ_NOT);
 	assert_int_equal(takes(&mixed, &block), RSEQ_NOT);
-	for (size_t bit = 0; bit < 8 * sizeof(mixed); bit++) { /* one bit of it */
-		mixed = a;
-		((uint8_t *)&mixed)[bit / 8] ^= (uint8_t)(1u << bit % 8);
-		assert_int_equal(heap_fast_alloc(&mixed, 64, &block), RSEQ_NOT);
+	for (size_t bit = 0; bit < 8 * sizeof(a); bit++) { /* one bit of it; the second word is for the long way */
+		RT_HEAP other_bit = a;
+
+		((uint8_t *)&other_bit)[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		assert_int_equal(registry_check(&other_bit), -EINVAL);
+		if (bit < 64)
+			assert_int_equal(heap_fast_alloc(&other_bit, 64, &block), RSEQ_NOT);
 	}
 	assert_null(block);
 	assert_int_equal(takes(&a, &block), RSEQ_DONE);
@@ -190,27 +193,40 @@ static void test_blocks(void **state)
 /* Whatever a descriptor says. */
 static void test_garbage(void **state)
 {
-	RT_HEAP d = { 0 };
+	static const uint32_t turns[] = { 0, 1, 2, 3, UINT32_MAX };
+	RT_HEAP a[3], d = { 0 }, mine;
 	void *block = NULL;
 
 	(void)state;
-	for (uint32_t view = 0; view <= UINT16_MAX; view += view < 200 ? 1 : 1021) {
-		d.view_ = (uint16_t)view;
-		for (int i = 0; i < 3; i++) {
-			d.serial_ = i == 2 ? UINT64_MAX : (uint64_t)i;
+	(void)stay();
+	for (size_t i = 0; i < ARRAY_SIZE(a); i++)
+		a[i] = add(&heap); /* so that there is something in some views */
+	if (rseq_cpus())
+		fill();
+	for (uint32_t view = 0; view <= UINT16_MAX; view++) /* begins of views, and what is none */
+		for (size_t i = 0; i < 2 * ARRAY_SIZE(turns); i++) {
+			d.magic_ = i % 2 ? RT_HEAP_MAGIC : 0;
+			d.view_ = (uint16_t)view;
+			d.turn_ = turns[i / 2];
+			mine = d;
+			mine.serial_ = a[0].serial_;
+			if (views_word(&d) == views_word(&a[0]) || views_word(&d) == views_word(&a[1]) || views_word(&d) == views_word(&a[2]))
+				continue;
 			assert_int_equal(heap_fast_alloc(&d, 64, &block), RSEQ_NOT);
 			assert_int_equal(heap_fast_free(&d, &d), RSEQ_NOT);
+			assert_int_equal(heap_fast_alloc(&mine, 64, &block), RSEQ_NOT);
 		}
-	}
 	assert_null(block);
+	for (size_t i = 0; i < ARRAY_SIZE(a); i++)
+		drop(&heap, &a[i]);
 	assert_int_equal(heap_fast_alloc(NULL, 64, &block), RSEQ_NOT);
 	assert_int_equal(heap_fast_free(NULL, NULL), RSEQ_NOT);
 }
 
-/* Nothing passes a view that is shut, or that is nobody's any more, whatever heap its structure serves: no serial, and 0 least of all. */
+/* Nothing passes a view that is shut, or that is nobody's any more, whatever heap its structure serves: no word, and 0 least of all. */
 static void test_shut_for_all(void **state)
 {
-	static const uint64_t serials[] = { 0, 1, UINT64_MAX };
+	static const uint32_t turns[] = { 0, 1, UINT32_MAX };
 	RT_HEAP a, b, d;
 	void *block = NULL, *none = NULL;
 
@@ -223,8 +239,9 @@ static void test_shut_for_all(void **state)
 	assert_int_equal(takes(&a, &block), RSEQ_DONE);
 	drop(&heap, &b);
 	for (int shut = 0; shut < 2; shut++) {
-		for (size_t i = 0; i < ARRAY_SIZE(serials); i++) {
-			d = (RT_HEAP){ .view_ = b.view_, .serial_ = serials[i] };
+		for (size_t i = 0; i < ARRAY_SIZE(turns); i++) {
+			d = (RT_HEAP){ .magic_ = RT_HEAP_MAGIC, .view_ = b.view_, .turn_ = turns[i], .serial_ = a.serial_ };
+			d.turn_ = d.turn_ ? d.turn_ : b.turn_;
 			assert_int_equal(heap_fast_free(&d, block), RSEQ_NOT);
 			assert_int_equal(heap_fast_alloc(&d, 64, &none), RSEQ_NOT);
 			d.view_ = a.view_;
@@ -302,14 +319,14 @@ static void test_child(void **state)
 	needs_sequences();
 	a = add(&heap);
 	fill();
-	assert_int_equal(gate_of(&a), a.serial_);
+	assert_int_equal(gate_of(&a), views_word(&a));
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0)
 		_exit(gate_of(&a) == 0 && process_enter() == 0 && gate_of(&a) == 0 ? 0 : 1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	assert_int_equal(gate_of(&a), a.serial_);
+	assert_int_equal(gate_of(&a), views_word(&a));
 	drop(&heap, &a);
 }
 

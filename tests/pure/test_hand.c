@@ -464,32 +464,38 @@ static void test_heads_of_rows(void **state)
 	}
 }
 
-/* Serials count up, are of one `open`, and when these are used up it is another one. */
-static void test_serials(void **state)
+/* Turns count up for ever; who took a block with one is believed until that heap ends. When they are used up there are no views. */
+static void test_turns(void **state)
 {
-	uint64_t open, last, serial;
+	static struct rseq_arrays view[2];
+	struct hand_layout layout;
+	uint32_t first, turn;
 
 	(void)state;
 	set_up(600);
-	hand_settle(&m.hand);
-	open = m.hand.open;
-	last = hand_serial(&m.hand);
-	assert_int_equal(open, last >> HAND_SERIAL_BITS);
-	for (uint32_t i = 2; i < 1u << HAND_SERIAL_BITS; i++)
-		last = hand_serial(&m.hand);
-	assert_int_equal(open, last >> HAND_SERIAL_BITS);
-	assert_true(hand_is_open(&m.hand));
-	serial = hand_serial(&m.hand);
-	assert_true(serial > last && m.hand.open > open && serial >> HAND_SERIAL_BITS == m.hand.open);
-	assert_false(hand_is_open(&m.hand)); /* it would be for the old ones */
-
-	/* who took a block under the first one is believed, until the heap ends */
-	assert_true(hand_was_open(&m.hand, open) && hand_was_open(&m.hand, m.hand.open));
+	layout = (struct hand_layout){ .heads = m.heads, .slots = m.slots, .marks = m.marks, .n_cpus = CPUS };
+	assert_true(hand_lend(&m.hand, &view[0]) && hand_lend(&m.hand, &view[1]));
+	assert_false(hand_was_seen(&m.hand, 0));
+	assert_ptr_equal(hand_spare(&m.hand, &first), &view[0]);
+	assert_true(hand_was_seen(&m.hand, first));
+	hand_view(&m.hand, &view[0], 7);
+	assert_ptr_equal(hand_spare(&m.hand, &turn), &view[1]);
+	assert_true(turn == first + 1);
+	hand_view(&m.hand, &view[1], 8);
+	assert_null(hand_spare(&m.hand, &turn));
+	hand_unview(&m.hand, 7);
+	assert_true(hand_was_seen(&m.hand, first) && hand_was_seen(&m.hand, turn));
 	assert_true(hand_end(&m.hand));
-	assert_false(hand_was_open(&m.hand, m.hand.open));
-	set_up(600);
-	assert_false(hand_was_open(&m.hand, open));
-	assert_true(hand_was_open(&m.hand, m.hand.open));
+	assert_false(hand_was_seen(&m.hand, turn));
+	assert_null(hand_spare(&m.hand, &turn));
+
+	hand_begin(&m.hand, &m.bucket, m.usable, &layout);
+	assert_false(hand_was_seen(&m.hand, first) || hand_was_seen(&m.hand, turn));
+	m.hand.turn = UINT32_MAX - 1;
+	assert_ptr_equal(hand_spare(&m.hand, &turn), &view[0]);
+	assert_true(turn == UINT32_MAX && hand_was_seen(&m.hand, turn));
+	assert_null(hand_spare(&m.hand, &turn));
+	assert_true(hand_end(&m.hand));
 }
 
 /* Taken, and the gate shut before it was marked: it can be marked all the same, and is freed like any other. */
@@ -543,7 +549,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gate),
 		cmocka_unit_test(test_heads_of_rows),
-		cmocka_unit_test(test_serials),
+		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_batches),
 		cmocka_unit_test(test_sizes),

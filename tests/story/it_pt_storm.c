@@ -349,7 +349,7 @@ static int run_lives(struct step *s)
 			while (pt_destroy(2) < 0 && errno == EBUSY)
 				(void)sched_yield();
 		}
-		self.heap[ptno].index_ = (uint32_t)n; /* how many it has now */
+		self.heap[ptno].turn_ = (uint32_t)n; /* how many it has now */
 		lives++;
 	}
 	if (r)
@@ -357,7 +357,7 @@ static int run_lives(struct step *s)
 	else
 		r = storm_end();
 	for (int ptno = 0; r == 0 && ptno < 2; ptno++)
-		r = every_block_once(ptno, (int)self.heap[ptno].index_);
+		r = every_block_once(ptno, (int)self.heap[ptno].turn_);
 	return r;
 }
 
