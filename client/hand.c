@@ -75,7 +75,7 @@ void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, 
 		atomic_store_explicit(&hand->arrays.max[kind], RSEQ_MAX((uint32_t)max), memory_order_relaxed);
 	}
 	hand->open = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
-	hand->before = hand->turn;
+	hand->before = atomic_load_explicit(&hand_turn_, memory_order_relaxed);
 	if (bucket)
 		bucket->stats->n_cpus = n;
 }

@@ -63,8 +63,7 @@ struct hand {
 	uint64_t open;             /* what the gate is when it is open */
 
 	/* under the heap's lock */
-	uint32_t turn;             /* of the last descriptor with a view: they count up for ever, whatever heap it is */
-	uint32_t before;           /* what it was when the heap was attached */
+	uint32_t before;           /* the last turn of a descriptor when the heap was attached */
 	struct bucket_heap *bucket;
 	struct rseq_arrays *view[HAND_VIEWS]; /* that are this structure's for ever; NULL: no more */
 	struct {
@@ -110,8 +109,8 @@ bool hand_end(struct hand *hand);
 bool hand_lend(struct hand *hand, struct rseq_arrays *view);
 
 /*
- * A view for one more descriptor, and its turn, a number that no other descriptor of this structure has had; NULL: there are no
- * arrays, or no view is left, or no number. hand_view comes next. The lock is held.
+ * A view for one more descriptor, and its turn, a number that no other descriptor of this process has had, nor one that it inherited;
+ * NULL: there are no arrays, or no view is left, or no number. hand_view comes next. The lock is held.
  */
 struct rseq_arrays *hand_spare(struct hand *hand, uint32_t *turn);
 
@@ -124,7 +123,7 @@ void hand_unview(struct hand *hand, uint64_t word);
 /* The control slot of the heap is another from now on, for all. The lock is held, or nobody has the heap yet. */
 void hand_control(struct hand *hand, const struct wire_control *control);
 
-/* Whether a descriptor with that turn is, or was, one of the heap as it is attached now. The lock is held. */
+/* Whether a descriptor of this structure with that turn is, or was, one of the heap as it is attached now. The lock is held. */
 bool hand_was_seen(const struct hand *hand, uint32_t turn);
 
 /* Whether the heap has arrays at all. */

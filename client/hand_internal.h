@@ -25,6 +25,9 @@ static inline uint32_t hand_max_of(const struct hand *hand, uint32_t kind)
 	return atomic_load_explicit(&hand->arrays.max[kind], memory_order_relaxed) / RSEQ_STEP;
 }
 
+/* The turn of the last descriptor that had one: they count up, and when they are used up there are no views any more. */
+extern _Atomic uint32_t hand_turn_ __attribute__((visibility("hidden")));
+
 /* Views with a word are open, or shut, like the heap. At most HAND_VIEWS. The lock is held. */
 void hand_views_follow(struct hand *hand);
 

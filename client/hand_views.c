@@ -32,14 +32,30 @@ void hand_views_follow(struct hand *hand)
 #define COPY(to, from, field) \
 	atomic_store_explicit(&(to)->field, atomic_load_explicit(&(from)->field, memory_order_relaxed), memory_order_relaxed)
 
+_Atomic uint32_t hand_turn_; /* a child goes on counting where its parent was */
+
+/* 0: there are no more. Each is given once, by whatever heap. */
+static uint32_t next_turn(void)
+{
+	uint32_t last = atomic_load_explicit(&hand_turn_, memory_order_relaxed);
+
+	while (last < UINT32_MAX)
+		if (atomic_compare_exchange_weak_explicit(&hand_turn_, &last, last + 1, memory_order_relaxed, memory_order_relaxed))
+			return last + 1;
+	return 0;
+}
+
 struct rseq_arrays *hand_spare(struct hand *hand, uint32_t *turn)
 {
-	if (!hand_is_there(hand) || hand->turn == UINT32_MAX)
+	if (!hand_is_there(hand))
 		return NULL;
 	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++)
 		if (!word_of(hand->view[i])) {
-			*turn = ++hand->turn;
-			return hand->view[i];
+			uint32_t next = next_turn();
+
+			if (next)
+				*turn = next;
+			return next ? hand->view[i] : NULL;
 		}
 	return NULL;
 }

@@ -5,7 +5,7 @@
  * is open; all else in it is the heap's (client/hand.h). So what sequences ask anyway tells whether the descriptor is valid, the heap
  * attached and its gate open.
  *
- * The word says which view it is, and a turn that the view's heap gives once (hand_spare). So no word is ever used twice, and a
+ * The word says which view it is, and a turn that is given once (hand_spare). So no word is ever used twice, and a
  * gate that is shut, 0, is the word of no view but the first one, which is nobody's and has no CPUs. Whatever a variable says is inside of the
  * table. What it points to need not be a view, but begins at a multiple of 8 bytes: then what stands where the gate would be are addresses,
  * which are even, or small numbers, and no word. The rest of a descriptor is for the long way, which asks it all.

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "client/hand.h"
+#include "client/hand_internal.h"
 #include "pure.h"
 
 #define CPUS 3
@@ -464,7 +464,7 @@ static void test_heads_of_rows(void **state)
 	}
 }
 
-/* Turns count up for ever; who took a block with one is believed until that heap ends. When they are used up there are no views. */
+/* Turns count up, whatever heap gives them; who took a block with one is believed until that heap ends. When they are used up there are no views. */
 static void test_turns(void **state)
 {
 	static struct rseq_arrays view[2];
@@ -491,11 +491,12 @@ static void test_turns(void **state)
 
 	hand_begin(&m.hand, &m.bucket, m.usable, &layout);
 	assert_false(hand_was_seen(&m.hand, first) || hand_was_seen(&m.hand, turn));
-	m.hand.turn = UINT32_MAX - 1;
+	atomic_store(&hand_turn_, UINT32_MAX - 1);
 	assert_ptr_equal(hand_spare(&m.hand, &turn), &view[0]);
 	assert_true(turn == UINT32_MAX && hand_was_seen(&m.hand, turn));
 	assert_null(hand_spare(&m.hand, &turn));
 	assert_true(hand_end(&m.hand));
+	atomic_store(&hand_turn_, first + 2); /* for those that come after it */
 }
 
 /* Taken, and the gate shut before it was marked: it can be marked all the same, and is freed like any other. */
