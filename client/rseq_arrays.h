@@ -138,8 +138,13 @@ static inline size_t rseq_slots_size(uint32_t n_cpus)
 	return (size_t)n_cpus * WIRE_HEADS_KINDS * RSEQ_SLOTS * sizeof(uint32_t);
 }
 
-/* Of what a gate is when it is open. */
+/*
+ * Of what a gate is when it is open. For rseq_alloc and rseq_free its low byte is RSEQ_OPEN_LIVES: a control slot's state is compared with
+ * that, for a processor does a comparison with a register and the jump behind it as one.
+ */
 #define RSEQ_OPEN_MIN (UINT64_C(1) << 32)
+#define RSEQ_OPEN_LIVES STATE_LIVE
+_Static_assert(STATE_LIVE < 256 && STATE_DELETED < 256 && STATE_COMMITTING < 256, "a byte tells them from each other");
 
 #define RSEQ_INLINE static inline __attribute__((always_inline))
 
@@ -160,7 +165,7 @@ RSEQ_INLINE bool rseq_push(struct rseq_arrays *a, uint64_t mark, uint64_t open, 
 
 /*
  * The block of a number as rseq_pop has it, marked. RSEQ_NOT: as rseq_pop, or the heap does not live. RSEQ_HELD: *block is
- * its number. RSEQ_FULL: never. open: not the marks' address.
+ * its number. RSEQ_FULL: never. open: not the marks' address, and see RSEQ_OPEN_LIVES.
  */
 RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, uint64_t mark, void **block);
 

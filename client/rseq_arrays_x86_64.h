@@ -33,9 +33,10 @@
 		[first] "i"(-(int)(RSEQ_MARK_MIN * sizeof(uint64_t)))
 #define RSEQ_ARRAYS_END RSEQ_ABORTS_TO("no")
 
+/* The gate had what the caller brought. */
 #define RSEQ_LIVES \
 	"movq %c[control](%[a]), %%rax\n" \
-	"cmpl %[live], (%%rax)\n" \
+	"cmpb %b[open], (%%rax)\n" \
 	"jne %l[no]\n"
 
 /*

@@ -17,7 +17,7 @@
 #include "tests/client/own_cpu.h"
 
 #define KINDS 3
-#define OPEN (RSEQ_OPEN_MIN + 7778)
+#define OPEN (RSEQ_OPEN_MIN + 0x1e00 + RSEQ_OPEN_LIVES)
 #define NUMBERS 1000
 
 #define HEADS_BYTES (WIRE_HEADS_CPUS * sizeof(struct wire_heads))

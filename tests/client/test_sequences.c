@@ -19,7 +19,7 @@
 #define CPUS 3
 #define KINDS 2
 #define NUMBERS 200 /* blocks of which some are in arrays */
-#define OPEN (UINT64_C(7) << 40 | 5)
+#define OPEN (UINT64_C(7) << 40 | RSEQ_OPEN_LIVES)
 #define STEPS 20000
 #define ROWS 5
 #define MAX 6
