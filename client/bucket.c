@@ -1,12 +1,11 @@
 /*
  * bucket.c: see bucket.h
  *
- * Leaf first: the rings of a bucket's pages (ring_*), a bucket page from birth to end (page_*),
- * large blocks (run_*), and then the two hot paths, alloc_in() and free_in(). Those are compiled
- * once for each page size, which makes their shifts constant, and leave all that is rare to
- * functions that they end in, so that the usual way through needs no register saved. Both are worth
- * a fifth of the time.
- * Not here: pages between the daemon and the heap (bucket_pages.c), the auditor (bucket_check.c).
+ * Leaf first: a bucket page from birth to end (page_*), large blocks (run_*), and then the two hot paths, alloc_in() and
+ * free_in(). Those are compiled once for each page size, which makes their shifts constant, and leave all that is rare to
+ * functions that they end in, so that the usual way through needs no register saved. Both are worth a fifth of the time.
+ * Not here: which page a shelf gets (bucket_shelves.c), pages between the daemon and the heap (bucket_pages.c), the auditor
+ * (bucket_check.c).
  */
 #include "client/bucket_page.h"
 
@@ -14,34 +13,6 @@
 #define always_inline inline __attribute__((always_inline))
 
 #define WORD_BITS 64u
-
-/* A page with free blocks goes first on its shelf: it is warm in the cache, and not in the other sense. */
-static void ring_push(struct bucket_heap *h, uint32_t b, uint32_t page)
-{
-	struct page *p = page_at(h, page);
-	uint32_t *list = &h->bucket[b].list[shelf_of(p)], head = *list;
-
-	p->next = page;
-	p->prev = page;
-	if (head) {
-		p->next = head - 1;
-		p->prev = page_at(h, head - 1)->prev;
-		page_at(h, p->prev)->next = page;
-		page_at(h, p->next)->prev = page;
-	}
-	*list = page + 1;
-}
-
-static void ring_unlink(struct bucket_heap *h, uint32_t b, uint32_t page)
-{
-	struct page *p = page_at(h, page);
-	uint32_t *list = &h->bucket[b].list[shelf_of(p)];
-
-	page_at(h, p->prev)->next = p->next;
-	page_at(h, p->next)->prev = p->prev;
-	if (*list == page + 1)
-		*list = p->next == page ? 0 : p->next + 1;
-}
 
 static void ring_move_last(struct bucket_heap *h, uint32_t b, uint32_t page)
 {
@@ -212,52 +183,12 @@ static noinline int run_put(struct bucket_heap *h, uint64_t offset, bool *hw_fre
 	return 0;
 }
 
-/* A page of another shelf comes to this one: the warm one if there is, else one that would be cut last there. */
-static bool page_fetch(struct bucket_heap *h, uint32_t b)
-{
-	uint32_t page = warm_of(h, b);
-	struct page *p;
-
-	for (uint32_t i = 1; page == PAGE_NONE && i < BUCKET_SHELVES; i++) {
-		uint32_t list = h->bucket[b].list[(h->shelf + i) % BUCKET_SHELVES];
-
-		if (list)
-			page = page_at(h, list - 1)->prev;
-	}
-	if (page == PAGE_NONE)
-		return false;
-	ring_unlink(h, b, page);
-	p = page_at(h, page);
-	p->kind_tag = (p->kind_tag & ~SHELF_MASK) | h->shelf << SHELF_SHIFT;
-	ring_push(h, b, page);
-	return true;
-}
-
-/* Whether the heap can do without a page that need not be: a large one, or one that is hardly used. */
-static bool has_room(const struct bucket_heap *h)
-{
-	uint32_t n = __atomic_load_n(&h->pages.n_present, __ATOMIC_RELAXED);
-
-	return n >= BUCKET_ROOMY || h->pages.n_free >= n - n / BUCKET_SPARE;
-}
-
-/* Whether so many blocks are free on other shelves, this one has none, that a page more would be too much. */
-static bool others_have_many(const struct bucket_heap *h, uint32_t b)
-{
-	const struct bucket *bucket = &h->bucket[b];
-	uint64_t many = ((uint64_t)bucket->n_pages / BUCKET_SPARE + 1) * blocks_per_page(h, b);
-
-	if (warm_of(h, b) != PAGE_NONE || bucket->n_free >= many)
-		return true;
-	return bucket->n_free && !has_room(h);
-}
-
 /* No block of the shelf is free: it gets a page, new or another's, and then the request goes the usual way. */
 static noinline int alloc_dry(struct bucket_heap *h, uint64_t size, uint64_t *offset)
 {
 	uint32_t b = bucket_for(size);
 
-	if (others_have_many(h, b) ? page_fetch(h, b) : page_begin(h, b) || page_fetch(h, b))
+	if (bucket_others_have_many(h, b) ? bucket_page_fetch(h, b) : page_begin(h, b) || bucket_page_fetch(h, b))
 		return bucket_alloc(h, size, offset);
 	return BUCKET_DRY;
 }

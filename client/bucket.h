@@ -26,7 +26,7 @@
  * to runs until it is empty. What is freed in the order in which CPUs took it in turns may keep as many pages for each shelf as it
  * would keep for one. And a page may come for a block and go with it, while others have some free. A caller that says
  * nothing has one shelf. A shelf's new page is one of a lot, BUCKET_LOT pages, in which no other shelf has any, as long as half of the
- * heap is free and a few looks find one (bucket_lots.c). A lot that others have cuts free runs in two: by fewer pages than a lot.
+ * heap is free and a few looks find one (bucket_shelves.c). A lot that others have cuts free runs in two: by fewer pages than a lot.
  *
  * Bucket pages come from the end of the free run that fits best, large blocks from its start: what
  * is small and long-lived does not split what is large.

@@ -103,8 +103,41 @@ static inline uint32_t warm_of(const struct bucket_heap *h, uint32_t b)
 	return PAGE_NONE;
 }
 
-/* A page out of the free runs for this shelf, handed out; PAGE_NONE: there is none (bucket_lots.c). */
+/* A page with free blocks goes first on its shelf: it is warm in the cache, and not in the other sense. */
+static inline void ring_push(struct bucket_heap *h, uint32_t b, uint32_t page)
+{
+	struct page *p = page_at(h, page);
+	uint32_t *list = &h->bucket[b].list[shelf_of(p)], head = *list;
+
+	p->next = page;
+	p->prev = page;
+	if (head) {
+		p->next = head - 1;
+		p->prev = page_at(h, head - 1)->prev;
+		page_at(h, p->prev)->next = page;
+		page_at(h, p->next)->prev = page;
+	}
+	*list = page + 1;
+}
+
+static inline void ring_unlink(struct bucket_heap *h, uint32_t b, uint32_t page)
+{
+	struct page *p = page_at(h, page);
+	uint32_t *list = &h->bucket[b].list[shelf_of(p)];
+
+	page_at(h, p->prev)->next = p->next;
+	page_at(h, p->next)->prev = p->prev;
+	if (*list == page + 1)
+		*list = p->next == page ? 0 : p->next + 1;
+}
+
+/*
+ * What a shelf without a free block of bucket b gets (bucket_shelves.c). A page out of the free runs, handed out; PAGE_NONE: there
+ * is none. Whether it should have one of another shelf's instead. That one: false if there is none.
+ */
 uint32_t bucket_page_take(struct bucket_heap *h);
+bool bucket_others_have_many(const struct bucket_heap *h, uint32_t b);
+bool bucket_page_fetch(struct bucket_heap *h, uint32_t b);
 
 /* Every bucket gives its warm page back to the free runs. Whether there was one. */
 bool bucket_drop_warm(struct bucket_heap *h);

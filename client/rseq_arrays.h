@@ -105,7 +105,7 @@ static inline uint32_t *rseq_slot(const struct rseq_arrays *a, uint32_t cpu, uin
 /*
  * The number of a block: which unit of 16 bytes it begins in, with the low 16 bits turned by 3. So marks of blocks of 128 bytes and
  * more are neighbours, and all that two pages of them have are in one cache line: few lines, and no more than lots of pages can
- * keep one CPU's (client/bucket_lots.c). Of 1 MiB of blocks, and of what is left at the end, marks take RSEQ_TURNED bytes.
+ * keep one CPU's (client/bucket_shelves.c). Of 1 MiB of blocks, and of what is left at the end, marks take RSEQ_TURNED bytes.
  */
 #define RSEQ_TURN 3
 #define RSEQ_TURNED 65536u
