@@ -184,11 +184,8 @@ static bool drain(struct hand *hand)
 	return any;
 }
 
-bool hand_shut(struct hand *hand)
+static bool shut(struct hand *hand)
 {
-	hand->calm = 0;
-	if (!hand_is_open(hand) && !hand->lost)
-		return false;
 	atomic_store(&hand->arrays.gate, 0);
 	hand_views_follow(hand);
 	POINT(HAND_SHUTS);
@@ -196,11 +193,17 @@ bool hand_shut(struct hand *hand)
 	return hand->lost ? false : drain(hand);
 }
 
+bool hand_shut(struct hand *hand)
+{
+	hand->calm = 0;
+	return hand_is_open(hand) || hand->lost ? shut(hand) : false;
+}
+
 bool hand_end(struct hand *hand)
 {
 	if (!hand_is_there(hand))
 		return true;
-	(void)hand_shut(hand);
+	(void)shut(hand); /* if it is shut, too: who looked at a view's gate before that may look at its CPUs when they are the next heap's */
 	if (hand->lost)
 		return false;
 	exchange_rows(hand, hand_n_cpus(hand));
@@ -237,7 +240,7 @@ int hand_check(struct hand *hand)
 	uint64_t marked = 0;
 
 	(void)hand_shut(hand);
-	if (hand->lost || hand_bytes(hand))
+	if (hand->lost || hand_bytes(hand) || hand_views_check(hand) < 0)
 		return -EUCLEAN;
 	for (uint64_t i = 0; i < hand->arrays.n_units; i++) {
 		uint64_t offset = i << HAND_UNIT_SHIFT;

@@ -31,4 +31,7 @@ extern _Atomic uint32_t hand_turn_ __attribute__((visibility("hidden")));
 /* Views with a word are open, or shut, like the heap. At most HAND_VIEWS. The lock is held. */
 void hand_views_follow(struct hand *hand);
 
+/* 0, or -EUCLEAN: what they are while the heap is shut. The lock is held. */
+int hand_views_check(const struct hand *hand);
+
 #endif

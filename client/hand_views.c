@@ -93,3 +93,34 @@ void hand_control(struct hand *hand, const struct wire_control *control)
 		if (word_of(hand->view[i]))
 			atomic_store_explicit(&hand->view[i]->control, control, memory_order_release);
 }
+
+#define SAME(a, b, field) \
+	(atomic_load_explicit(&(a)->field, memory_order_relaxed) == atomic_load_explicit(&(b)->field, memory_order_relaxed))
+
+/* Whether what is a heap's in a view is that heap's. */
+static bool is_copy(const struct rseq_arrays *v, const struct rseq_arrays *a)
+{
+	for (uint32_t kind = 0; kind < ARRAY_SIZE(a->max); kind++)
+		if (!SAME(v, a, max[kind]))
+			return false;
+	return SAME(v, a, heads) && SAME(v, a, slots) && SAME(v, a, marks) && SAME(v, a, control) && SAME(v, a, n_units) &&
+	       v->base == a->base;
+}
+
+int hand_views_check(const struct hand *hand)
+{
+	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++) {
+		const struct rseq_arrays *v = hand->view[i];
+
+		if (atomic_load_explicit(&v->n_cpus, memory_order_relaxed))
+			return -EUCLEAN;
+		if (!word_of(v))
+			continue;
+		if (!is_copy(v, &hand->arrays))
+			return -EUCLEAN;
+		for (uint32_t j = 0; j < i; j++)
+			if (word_of(hand->view[j]) == word_of(v))
+				return -EUCLEAN;
+	}
+	return 0;
+}

@@ -20,7 +20,7 @@
 #include "heapclient/rt_heap.h"
 
 #define RT_HEAP_MAGIC 0x6801u /* odd: see client/views.h */
-_Static_assert((RT_HEAP_MAGIC & 0xff) == RSEQ_OPEN_LIVES && RT_HEAP_MAGIC % 2, "what a descriptor's view is asked with");
+_Static_assert((RT_HEAP_MAGIC & 0xff) == RSEQ_OPEN_LIVES && RT_HEAP_MAGIC & VIEWS_WORD, "what a descriptor's view is asked with");
 
 #define REGISTRY_INDEX_BITS 20
 _Static_assert(MAX_DESCRIPTORS <= 1u << REGISTRY_INDEX_BITS, "an index fits its bits");

@@ -45,7 +45,7 @@
  * slots[(cpu * WIRE_HEADS_KINDS + kind) * RSEQ_SLOTS] on. All but the gate and the control slot's place may change only while the
  * gate has a value that it never had before and that no caller brings, and memory stays mapped for whoever
  * comes late: a sequence that found the gate as its caller brought it then has what belongs together, if
- * the caller took that value (acquire) before the call.
+ * that value came to the caller after what it stands for was stored (an acquire, or a descriptor that was handed over).
  * All zero: shut, no arrays.
  */
 struct rseq_arrays {

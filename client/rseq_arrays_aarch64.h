@@ -5,7 +5,7 @@
  * puts a full barrier in between, and rseq_barrier() puts one on every CPU that runs the process: so who has shut
  * the gate and called it sees all that was done before, and whoever looks at the gate after it finds it shut, also if
  * other things were read ahead of the gate (an interrupted thread reads them anew). That is all there is to the pointers and counts of
- * struct rseq_arrays, which change only then, and the caller took the gate's value with acquire. Heads and slots
+ * struct rseq_arrays, which change only then, and the gate's value came to the caller after them. Heads and slots
  * need no order among them: nobody but the CPU looks at slots before it has shut the gate, and the daemon looks at heads
  * alone. Nor do marks: who frees a block was told of it by who allocated it, in an order of their own; from then on the
  * block is this CPU's.

@@ -342,7 +342,7 @@ static noinline int alloc_held(RT_HEAP *heap, size_t size, RTIME timeout, void *
 	uint64_t offset = rseq_offset((uintptr_t)*blockp);
 	uint8_t *base;
 
-	if (!h) /* a view that is nobody's was interrupted at its first instruction */
+	if (!h) /* nobody ever had the view: what is none was interrupted at its first instruction */
 		return alloc(heap, size, NULL, timeout, blockp);
 	base = __atomic_load_n(&h->hand.arrays.base, __ATOMIC_RELAXED); /* the heap's, if it still is that heap */
 	if (!heap_keep(h, heap->turn_, size, offset))

@@ -7,8 +7,9 @@
  *
  * The word says which view it is, and a turn that is given once (hand_spare). So no word is ever used twice, and a
  * gate that is shut, 0, is the word of no view but the first one, which is nobody's and has no CPUs. Whatever a variable says is inside of the
- * table. What it points to need not be a view, but begins at a multiple of 8 bytes: then what stands where the gate would be are addresses,
- * which are even, or small numbers, and no word. The rest of a descriptor is for the long way, which asks it all.
+ * table; what it points to need not be a view, but begins at a multiple of 8 bytes. Words are odd, and what is even is not brought to a view at
+ * all: so it does not matter that others of its fields stand where the gate would be. They are even, but for the number of CPUs, and
+ * that says the first view. The rest of a descriptor is for the long way, which asks it all.
  *
  * A view belongs to one structure of a heap for ever; those are never given back to the system either. So whoever holds
  * a block that was taken through a view knows whose it was, whatever has become of the descriptor.
@@ -49,6 +50,8 @@ static inline struct rseq_arrays *views_at(uint16_t says)
 {
 	return (struct rseq_arrays *)(void *)((char *)views_ + (size_t)says * VIEWS_UNIT);
 }
+
+#define VIEWS_WORD 1u /* set in every word */
 
 /* What a descriptor says before its serial. */
 static inline uint64_t views_word(const RT_HEAP *d)

@@ -44,8 +44,9 @@ typedef uint64_t RTIME;
 
 /*
  * A descriptor. Declare it, pass its address to rt_heap_create or rt_heap_bind, copy it freely; copies
- * are the same descriptor. It holds no pointer: a stale or garbage one is an error code, never a crash. As long
- * as a call uses a variable, no other thread may store another descriptor in it.
+ * are the same descriptor. It holds no pointer: a stale or garbage one is an error code, never a crash. (One of which
+ * only the second half was overwritten may work still, now and then.) As long as a call uses a variable, no other
+ * thread may store another descriptor in it.
  */
 typedef struct rt_heap {
 	uint16_t magic_;

@@ -126,18 +126,20 @@ static void test_full(void **state)
 
 static void test_child_is_told(void **state)
 {
-	RT_HEAP d = add();
+	RT_HEAP d = add(), gone = add();
 	struct heap *last = NULL;
 	int status;
 	pid_t pid;
 
 	(void)state;
+	assert_int_equal(registry_remove(&gone, &last), 0);
 	pid = fork();
 	if (pid == 0) {
 		RT_HEAP own;
 		int ok = registry_check(&d) == -EPERM && registry_remove(&d, &last) == -EPERM;
 
-		own = add();
+		own = add(); /* where the one was that is gone */
+		ok = ok && registry_index(own.serial_) == registry_index(gone.serial_) && registry_check(&gone) == -EINVAL;
 		ok = ok && registry_check(&own) == 0 && registry_check(&d) == -EPERM && registry_index(own.serial_) != registry_index(d.serial_);
 		_exit(ok ? 0 : 1);
 	}

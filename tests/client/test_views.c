@@ -15,7 +15,7 @@
 #include "client/registry.h"
 #include "tests/client/own_cpu.h"
 
-#define N_HW 1024u
+#define N_HW 4400u /* so that the number of units looks like a word of what begins in the first view */
 #define USABLE (N_HW * HW_PAGE_SIZE)
 
 static struct heap heap, other;
@@ -43,7 +43,7 @@ static void begin(struct heap *h)
 	memset(&stats, 0, sizeof(stats));
 	bucket_init(&h->bucket, N_HW, HW_PAGE_SHIFT, memory(bucket_bytes(N_HW, HW_PAGE_SHIFT)), &stats);
 	assert_int_equal(bucket_insert(&h->bucket, 0, N_HW), 0);
-	h->hand.arrays.base = (uint8_t *)0x7000000000; /* nobody looks there */
+	h->hand.arrays.base = (uint8_t *)0x70001f0000; /* nobody looks there; it looks like a word of what begins in the second view */
 	atomic_store(&control.state, STATE_LIVE);
 	hand_control(&h->hand, &control);
 	hand_begin(&h->hand, &h->bucket, USABLE, &layout);
@@ -138,6 +138,10 @@ static void test_open_and_shut(void **state)
 	fill();
 	drop(&heap, &a);
 	assert_true(gate_of(&a) == 0 && gate_of(&b) == views_word(&b));
+	assert_true(views_at(a.view_)->n_cpus == 0 && views_at(a.view_)->gate == 0);
+	(void)hand_shut(&heap.hand);
+	fill();
+	assert_true(views_at(a.view_)->n_cpus == 0 && views_at(b.view_)->n_cpus == layout.n_cpus);
 	drop(&heap, &b);
 	assert_int_equal(gate_of(&b), 0);
 }
@@ -196,6 +200,7 @@ static void test_garbage(void **state)
 	static const uint32_t turns[] = { 0, 1, 2, 3, UINT32_MAX };
 	RT_HEAP a[3], d = { 0 }, mine;
 	void *block = NULL;
+	int alike = 0;
 
 	(void)state;
 	(void)stay();
@@ -203,6 +208,17 @@ static void test_garbage(void **state)
 		a[i] = add(&heap); /* so that there is something in some views */
 	if (rseq_cpus())
 		fill();
+	for (uint32_t view = 0; view < 200; view++) { /* what stands where the gate of it would be */
+		uint64_t word = atomic_load(&views_at((uint16_t)view)->gate);
+
+		memcpy(&d, &word, sizeof(word));
+		if (d.view_ != view || view % VIEWS_SCALE == 0)
+			continue;
+		alike++;
+		assert_int_equal(heap_fast_alloc(&d, 64, &block), RSEQ_NOT);
+		assert_int_equal(heap_fast_free(&d, &d), RSEQ_NOT);
+	}
+	assert_true(!rseq_cpus() || alike >= 2); /* units, and a base */
 	for (uint32_t view = 0; view <= UINT16_MAX; view++) /* begins of views, and what is none */
 		for (size_t i = 0; i < 2 * ARRAY_SIZE(turns); i++) {
 			d.magic_ = i % 2 ? RT_HEAP_MAGIC : 0;
@@ -223,7 +239,7 @@ static void test_garbage(void **state)
 	assert_int_equal(heap_fast_free(NULL, NULL), RSEQ_NOT);
 }
 
-/* Nothing passes a view that is shut, or that is nobody's any more, whatever heap its structure serves: no word, and 0 least of all. */
+/* Nothing passes a view that is shut, or that is nobody's any more, whatever heap its structure serves. */
 static void test_shut_for_all(void **state)
 {
 	static const uint32_t turns[] = { 0, 1, UINT32_MAX };
@@ -282,6 +298,7 @@ static void test_structures(void **state)
 {
 	RT_HEAP a, b, c;
 	void *block = NULL;
+	uint64_t offset, used;
 
 	(void)state;
 	needs_sequences();
@@ -304,8 +321,23 @@ static void test_structures(void **state)
 	fill();
 	assert_int_equal(takes(&a, &block), RSEQ_NOT);
 	assert_int_equal(takes(&c, &block), RSEQ_DONE);
+
+	/* who was interrupted with a block of the heap that ended has nothing, and who was with one of this heap has it */
+	used = stats.used;
+	assert_int_equal(bucket_alloc(&heap.bucket, 64, &offset), 0);
+	assert_false(heap_keep(&heap, a.turn_, 64, offset));
+	assert_false(hand_is_out(&heap.hand, offset));
+	heap_put(&heap, a.turn_, offset);
+	assert_int_equal(bucket_size(&heap.bucket, offset), 64);
+	assert_true(heap_keep(&heap, c.turn_, 64, offset));
+	assert_true(hand_is_out(&heap.hand, offset) && hand_claim(&heap.hand, offset));
+	heap_put(&heap, c.turn_, offset);
+	assert_int_equal(bucket_size(&heap.bucket, offset), 0);
+	assert_int_equal(stats.used, used);
+
 	assert_int_equal(gives(&c, block), RSEQ_DONE);
 	drop(&heap, &c);
+	assert_int_equal(hand_check(&heap.hand), 0);
 }
 
 /* What a child inherits is no descriptor of its own heaps, though they have the same views. */
