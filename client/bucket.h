@@ -25,10 +25,11 @@
  * shelves cost it so many pages at most, small heaps an eighth, those with small pages none. But such a page is lost to other sizes and
  * to runs until it is empty. What is freed in the order in which CPUs took it in turns may keep as many pages for each shelf as it
  * would keep for one. And a page may come for a block and go with it, while others have some free. A caller that says
- * nothing has one shelf. A shelf's new page is one of a lot, BUCKET_LOT pages, in which no other shelf has any, as long as half of the
- * heap is free and a few looks find one (bucket_shelves.c). A lot that others have cuts free runs in two: by fewer pages than a lot.
+ * nothing has one shelf. In heaps of BUCKET_ROOMY pages a shelf's new page is one of a lot, BUCKET_LOT pages, in which no other shelf has
+ * any, if a few looks find one (bucket_shelves.c). That leaves short free runs behind: while an eighth of what is free lies in such, no run is cut
+ * for it.
  *
- * Bucket pages come from the end of the free run that fits best, large blocks from its start: what
+ * Bucket pages come from the end of the free run that fits best (or best among those with a lot), large blocks from its start: what
  * is small and long-lived does not split what is large.
  *
  * Invariant: each block is in use or has its bit set; each bucket page with free blocks is on its
@@ -77,6 +78,7 @@ struct bucket {
 struct bucket_heap {
 	uint32_t page_shift; /* BUCKET_SMALL_PAGE_SHIFT or HW_PAGE_SHIFT */
 	uint32_t shelf;      /* bucket_shelf() */
+	uint32_t last[BUCKET_SHELVES]; /* the page that a shelf took last, + 1; 0: none */
 	uint64_t *bits;      /* free blocks; in other than bucket pages: whatever was there */
 	struct wire_stats *stats; /* written, never believed */
 	struct pages pages;  /* runs, in allocator pages */

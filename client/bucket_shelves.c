@@ -3,13 +3,14 @@
  *
  * Model: a page of another shelf where enough blocks are free, or a free page; and of those one of a lot of its own. A lot is BUCKET_LOT
  * pages, from a multiple of that on: what callers keep for the blocks of its pages lies in the same two cache lines
- * (client/rseq_arrays.h), and a processor fetches two at a time. So a shelf gets pages of lots in which no other one has any.
- * It looks at the ends of a few free runs, shortest first: so what shelves gave back is used before new room is cut, and that
- * from the end. A whole lot is begun only while half of the heap's pages are free, for it may cut a run in two; then, and when
- * those few runs have none, any page will do.
+ * (client/rseq_arrays.h), and a processor fetches two at a time. So a shelf gets pages of lots in which no other one has any: of the
+ * lot that it took a page of last; then at the ends of a few free runs, shortest first, so that what a shelf gave back is used before new room
+ * is cut; then from the end of a run that has a whole lot. Where another shelf's lot is at that end the run is cut in two, and what is left
+ * behind may be of use to that shelf only. So it is not cut while an eighth (BUCKET_SPARE) of what is free lies in short runs; then, and when
+ * those few runs have none, any page will do. Small heaps have no lots.
  *
  * All that is asked of lots is the page table: the entries of a lot are one cache line, and zeros where a page was never present.
- * Bound: LOT_LOOKS + 1 runs, BUCKET_SHELVES lists, and one page operation.
+ * Bound: LOT_LOOKS + 1 runs, BUCKET_LOT searches for one, BUCKET_SHELVES lists, and one page operation.
  * Not here: what becomes of the page (bucket.c).
  */
 #include "client/bucket_page.h"
@@ -17,51 +18,93 @@
 #define LOT_LOOKS 8
 
 _Static_assert(BUCKET_LOT * sizeof(struct page) == CACHE_LINE, "a lot's entries are there if one is");
+_Static_assert(PAGES_SHORT == 2 * BUCKET_LOT - 1, "wherever a run begins that is not short, there is a lot in it");
 
 static uint32_t lot_of(uint32_t page)
 {
 	return page & ~(BUCKET_LOT - 1);
 }
 
-/* Whether no other shelf has a page in that lot. */
-static bool is_ours(const struct bucket_heap *h, uint32_t lot)
+/* Whether no other shelf has a page in that lot. *some: whether this one has. */
+static bool is_ours(const struct bucket_heap *h, uint32_t lot, bool *some)
 {
 	const struct page *p = page_at(h, lot);
 
-	for (uint32_t i = 0; i < BUCKET_LOT; i++)
-		if (bucket_of(&p[i]) && shelf_of(&p[i]) != h->shelf)
+	*some = false;
+	for (uint32_t i = 0; i < BUCKET_LOT; i++) {
+		if (!bucket_of(&p[i]))
+			continue;
+		if (shelf_of(&p[i]) != h->shelf)
 			return false;
+		*some = true;
+	}
 	return true;
 }
 
-/* The page of a free run that the shelf may have: its last, or the one before another's lot. PAGE_NONE: none. */
-static uint32_t page_in(const struct bucket_heap *h, uint32_t run, bool begins)
+/*
+ * A free page of the lot that the shelf took a page of last, while it still has one there; *run: where. It is at an end of its run: of one that
+ * goes beyond the lot the first, for what the shelf has lies before it. PAGE_NONE: none.
+ */
+static uint32_t page_again(const struct bucket_heap *h, uint32_t *run)
+{
+	uint32_t lot = lot_of(h->last[h->shelf] - 1);
+	bool some;
+
+	if (!h->last[h->shelf] || !is_ours(h, lot, &some) || !some)
+		return PAGE_NONE;
+	for (uint32_t page = lot + BUCKET_LOT; page-- > lot;) {
+		*run = bucket_of(page_at(h, page)) ? PAGE_NONE : pages_run_of(&h->pages, page);
+		if (*run != PAGE_NONE && page_kind(page_at(h, *run)) == PAGE_FREE)
+			return page + 1 == *run + page_at(h, *run)->n ? page : *run;
+	}
+	return PAGE_NONE;
+}
+
+/* The page of a free run that the shelf may have: its last, or if it may be cut the one before another's lot. PAGE_NONE: none. */
+static uint32_t page_in(const struct bucket_heap *h, uint32_t run, bool cut)
 {
 	uint32_t last = run + page_at(h, run)->n - 1, lot = lot_of(last);
+	bool some;
 
-	if (is_ours(h, lot))
+	if (is_ours(h, lot, &some))
 		return last;
-	return begins && lot >= run + BUCKET_LOT ? lot - 1 : PAGE_NONE;
+	return cut && lot >= run + BUCKET_LOT ? lot - 1 : PAGE_NONE;
+}
+
+/* The same of any run; *run: which. */
+static uint32_t page_anywhere(const struct bucket_heap *h, uint32_t *run)
+{
+	bool cut = h->pages.n_short <= h->pages.n_free / BUCKET_SPARE;
+	uint32_t page;
+
+	*run = PAGE_NONE;
+	for (int i = 0; i < LOT_LOOKS; i++) {
+		*run = pages_fit(&h->pages, 1, *run);
+		if (*run == PAGE_NONE)
+			return PAGE_NONE;
+		page = page_in(h, *run, cut);
+		if (page != PAGE_NONE)
+			return page;
+	}
+	*run = pages_fit(&h->pages, PAGES_SHORT, PAGE_NONE);
+	return *run == PAGE_NONE ? PAGE_NONE : page_in(h, *run, cut);
 }
 
 uint32_t bucket_page_take(struct bucket_heap *h)
 {
-	bool begins = h->pages.n_free >= h->pages.n_used;
-	uint32_t run = PAGE_NONE, page = PAGE_NONE;
+	uint32_t run, page;
 
-	for (int i = 0; i < LOT_LOOKS && page == PAGE_NONE; i++) {
-		run = pages_fit(&h->pages, 1, run);
-		if (run == PAGE_NONE)
-			break;
-		page = page_in(h, run, begins);
-	}
-	if (page == PAGE_NONE && begins) {
-		run = pages_fit(&h->pages, 2 * BUCKET_LOT - 1, PAGE_NONE); /* wherever it begins, there is a lot in it */
-		page = run == PAGE_NONE ? PAGE_NONE : page_in(h, run, begins);
-	}
-	if (page == PAGE_NONE)
+	if (h->pages.n_free + h->pages.n_used < BUCKET_ROOMY)
 		return pages_alloc_end(&h->pages, 1);
-	pages_alloc_at(&h->pages, run, page, 1);
+	page = page_again(h, &run);
+	if (page == PAGE_NONE)
+		page = page_anywhere(h, &run);
+	if (page == PAGE_NONE)
+		page = pages_alloc_end(&h->pages, 1);
+	else
+		pages_alloc_at(&h->pages, run, page, 1);
+	if (page != PAGE_NONE)
+		h->last[h->shelf] = page + 1;
 	return page;
 }
 

@@ -130,7 +130,8 @@ int hand_alloc(struct hand *hand, uint64_t size, uint64_t *offset)
 {
 	int r;
 
-	bucket_shelf(hand->bucket, rseq_cpu());
+	if (hand->arrays.n_units) /* without marks there is nothing to be one CPU's */
+		bucket_shelf(hand->bucket, rseq_cpu());
 	r = bucket_alloc(hand->bucket, size, offset);
 
 	if (r == 0 && hand->arrays.n_units)

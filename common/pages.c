@@ -69,6 +69,7 @@ static void free_begin(struct pages *ps, uint32_t first, uint32_t n)
 	run_begin(ps, first, n, PAGE_FREE, 0);
 	list_push(ps, first);
 	ps->n_free += n;
+	ps->n_short += n < PAGES_SHORT ? n : 0;
 }
 
 /* Returns the length it had. */
@@ -79,6 +80,7 @@ static uint32_t free_end(struct pages *ps, uint32_t first)
 	list_unlink(ps, first);
 	run_end(ps, first);
 	ps->n_free -= n;
+	ps->n_short -= n < PAGES_SHORT ? n : 0;
 	return n;
 }
 

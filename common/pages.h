@@ -27,6 +27,7 @@
 #define PAGE_NONE UINT32_MAX
 #define PAGES_MAX BITSET_MAX
 #define PAGES_ALIGN_TRIES 16
+#define PAGES_SHORT 7u
 
 enum page_kind {
 	PAGE_INNER = 0, /* absent, or inside a run */
@@ -54,6 +55,7 @@ _Static_assert(sizeof(struct page) == 16, "four entries a cache line");
 struct pages {
 	uint32_t n;           /* pages of the arena */
 	uint32_t n_free;      /* pages in free runs */
+	uint32_t n_short;     /* pages in free runs of less than PAGES_SHORT, of little use to long requests */
 	uint32_t n_used;      /* pages in used runs */
 	uint32_t n_present;   /* the sum of both; a relaxed atomic, for pages_touch() */
 	struct page *page;    /* n entries */

@@ -16,6 +16,7 @@ static int check_runs(const struct pages *ps, uint32_t *n_free_runs)
 {
 	uint64_t sum[] = { [PAGE_INNER] = 0, [PAGE_FREE] = 0, [PAGE_USED] = 0 };
 	uint64_t end = 0;       /* of the last run */
+	uint64_t n_short = 0;
 	bool was_free = false;
 
 	for (uint32_t i = 0; i < ps->n; i++) {
@@ -37,10 +38,11 @@ static int check_runs(const struct pages *ps, uint32_t *n_free_runs)
 			return -EUCLEAN; /* not merged */
 		was_free = kind == PAGE_FREE;
 		*n_free_runs += was_free;
+		n_short += was_free && p->n < PAGES_SHORT ? p->n : 0;
 		end = (uint64_t)i + p->n;
 		sum[kind] += p->n;
 	}
-	if (sum[PAGE_FREE] != ps->n_free || sum[PAGE_USED] != ps->n_used)
+	if (n_short != ps->n_short || sum[PAGE_FREE] != ps->n_free || sum[PAGE_USED] != ps->n_used)
 		return -EUCLEAN;
 	return ps->n_present == ps->n_free + ps->n_used ? 0 : -EUCLEAN;
 }

@@ -316,30 +316,28 @@ static void test_shelves_fetch(void **state)
 	model_done(m);
 }
 
-/* While half of the heap is free no lot has pages of two shelves; and what a shelf gave back it gets before another does. */
+#define LOTS_PAGES 602u /* the last lot is half a one */
+
+/* No lot has pages of two shelves, and what a shelf gave back it gets before another does. */
 static void test_lots(void **state)
 {
-	struct bucket_model *m = model_new_full(202); /* the last lot is half a one */
-	uint32_t whose[51] = { 0 };
+	struct bucket_model *m = model_new_full(LOTS_PAGES);
+	uint32_t whose[LOTS_PAGES / BUCKET_LOT + 1] = { 0 };
 	uint64_t page, given_back[3];
 
 	(void)state;
-	for (uint32_t i = 0; i < 101; i++) { /* in turns, and not evenly */
+	for (uint32_t i = 0; i < 501; i++) { /* in turns, and not evenly */
 		uint32_t cpu = i % 5 % 3;
 
 		model_shelf(m, cpu);
 		page = page_of(m, model_alloc(m, 4096));
-		assert_true(page < 202 && (!whose[page / BUCKET_LOT] || whose[page / BUCKET_LOT] == cpu + 1));
+		assert_true(page < LOTS_PAGES && (!whose[page / BUCKET_LOT] || whose[page / BUCKET_LOT] == cpu + 1));
 		whose[page / BUCKET_LOT] = cpu + 1;
-		assert_true(page >= 202 - 101 - 2 * BUCKET_LOT); /* all of a lot is used before another is begun */
+		assert_true(page + i + 1 + 3 * BUCKET_LOT >= LOTS_PAGES); /* all of a lot is used before another is begun */
+		if (i > 250)
+			given_back[cpu] = page;
 	}
 	model_same(m);
-	assert_int_equal(101, model_fill(m, 4096)); /* then any page will do */
-
-	for (uint32_t cpu = 0; cpu < 3; cpu++)
-		for (page = 201; page >= 101; page--)
-			if (whose[page / BUCKET_LOT] == cpu + 1)
-				given_back[cpu] = page;
 	for (uint32_t cpu = 0; cpu < 3; cpu++) { /* the first one stays with the bucket */
 		model_free_at(m, given_back[cpu] * HW_PAGE_SIZE);
 		model_same(m);
@@ -347,37 +345,135 @@ static void test_lots(void **state)
 	model_shelf(m, 2);
 	assert_int_equal(given_back[0], page_of(m, model_alloc(m, 4096)));
 	assert_int_equal(given_back[2], page_of(m, model_alloc(m, 4096)));
-	assert_int_equal(given_back[1], page_of(m, model_alloc(m, 4096)));
+	assert_int_equal(LOTS_PAGES - 500, model_fill(m, 4096)); /* at last any page will do */
 	assert_int_equal(NO_BLOCK, model_alloc(m, 4096));
 	model_same(m);
 	model_free_all(m);
 	model_done(m);
 }
 
-/* Holes in others' lots are left alone as long as there is room, and runs are cut once when there is not. */
-static void test_lots_room(void **state)
+/* Holes in others' lots are left alone while little of what is free is in holes, and then they are filled. */
+static void test_lots_holes(void **state)
 {
-	struct bucket_model *m = model_new_full(400);
+	static const uint32_t holes[] = { 20, 60 }; /* of 3 pages, each across the end of a lot */
+	struct bucket_model *m;
 	uint64_t page;
 
 	(void)state;
-	for (int i = 0; i < 120; i++)
+	for (size_t k = 0; k < ARRAY_SIZE(holes); k++) {
+		m = model_new_full(1200);
+		for (int i = 0; i < 600; i++)
+			assert_int_not_equal(NO_BLOCK, model_alloc(m, 4096));
+		model_free_at(m, 1199 * HW_PAGE_SIZE); /* it stays with the bucket */
+		for (uint32_t i = 0; i < holes[k]; i++)
+			for (page = 602; page < 605; page++)
+				model_free_at(m, (page + 8 * i) * HW_PAGE_SIZE);
+		model_shelf(m, 2);
+		assert_int_equal(1199, page_of(m, model_alloc(m, 4096)));
+		assert_int_equal(599, page_of(m, model_alloc(m, 4096)));
+		model_shelf(m, 1);
+		for (int i = 0; i < 8; i++) { /* behind the lot that another has at the end; or not */
+			page = page_of(m, model_alloc(m, 4096));
+			if (k == 0)
+				assert_true(page < 596 && page >= 596 - 8);
+			else
+				assert_true(page > 600);
+		}
+		model_same(m);
+		model_done(m);
+	}
+}
+
+/* A run of four pages that are of two lots is none to begin a lot in. */
+static void test_lots_begin(void **state)
+{
+	struct bucket_model *m = model_new_full(1200);
+	uint64_t page;
+
+	(void)state;
+	for (int i = 0; i < 600; i++)
 		assert_int_not_equal(NO_BLOCK, model_alloc(m, 4096));
-	for (page = 399; page >= 400 - 80; page -= 5) /* 16 of one page each; the first one stays with the bucket */
-		model_free_at(m, page * HW_PAGE_SIZE);
+	model_free_at(m, 1199 * HW_PAGE_SIZE);
+	for (page = 602; page < 602 + 16 * 8; page += 8)
+		for (uint64_t i = 0; i < 4; i++)
+			model_free_at(m, (page + i) * HW_PAGE_SIZE);
 	model_shelf(m, 1);
-	assert_int_equal(399, page_of(m, model_alloc(m, 4096)));
-	for (int i = 0; i < 8; i++)
-		assert_true(page_of(m, model_alloc(m, 4096)) < 400 - 120);
+	assert_int_equal(1199, page_of(m, model_alloc(m, 4096)));
+	assert_true(page_of(m, model_alloc(m, 4096)) < 600);
 	model_same(m);
 	model_done(m);
+}
 
-	m = model_new_full(300);
-	for (int i = 0; i < 157; i++)
+/* A page of the shelf's own lot is cut from an end of its run too; and from the last end if the lot is nobody's any more. */
+static void test_lots_ends(void **state)
+{
+	struct bucket_model *m = model_new_full(400);
+
+	(void)state;
+	assert_int_equal(400, model_fill(m, 4096)); /* page 0 was the last one */
+	for (uint64_t page = 399; page > 0; page--)
+		model_free_at(m, page * HW_PAGE_SIZE);
+	assert_int_equal(399, page_of(m, model_alloc(m, 4096))); /* it stayed with the bucket */
+	assert_int_equal(1, page_of(m, model_alloc(m, 4096)));
+	assert_int_equal(397, pages_longest(&m->h.pages));
+	model_free_at(m, 0);
+	model_free_at(m, HW_PAGE_SIZE);
+	assert_int_equal(0, page_of(m, model_alloc(m, 4096)));
+	model_free_at(m, 0);
+	assert_int_not_equal(NO_BLOCK, model_alloc(m, 2 * HW_PAGE_SIZE)); /* what is warm is given up */
+	assert_int_equal(398, page_of(m, model_alloc(m, 4096)));
+	model_same(m);
+	model_done(m);
+}
+
+/* All shelves have all sizes: still almost all that is free is one run. */
+static void test_lots_grow(void **state)
+{
+	struct bucket_model *m = model_new_full(4096);
+	struct rng r = test_rng(7);
+
+	(void)state;
+	while (m->h.pages.n_used < 4096 * 45 / 100) {
+		model_shelf(m, rng_below(&r, BUCKET_SHELVES));
+		assert_int_not_equal(NO_BLOCK, model_alloc(m, UINT64_C(16) << rng_below(&r, 6)));
+	}
+	assert_true(pages_longest(&m->h.pages) > m->h.pages.n_free * 9 / 10);
+	model_same(m);
+	model_done(m);
+}
+
+/* Two shelves, blocks of all sizes that come and go: what is free does not fall to pieces. */
+static void test_lots_churn(void **state)
+{
+	struct bucket_model *m = model_new_full(2048);
+	struct rng r = test_rng(8);
+
+	(void)state;
+	while (m->h.pages.n_used < 2048 * 45 / 100) {
+		model_shelf(m, rng_below(&r, 2));
+		assert_int_not_equal(NO_BLOCK, model_alloc(m, 16 + rng_below(&r, 4081)));
+	}
+	for (int i = 0; i < 300000; i++) {
+		model_free_block(m, rng_below(&r, (uint32_t)m->n_blocks));
+		model_shelf(m, rng_below(&r, 2));
+		assert_int_not_equal(NO_BLOCK, model_alloc(m, 16 + rng_below(&r, 4081)));
+	}
+	assert_true(pages_longest(&m->h.pages) > m->h.pages.n_free / 2);
+	model_same(m);
+	model_done(m);
+}
+
+/* A small heap has no lots: eight shelves cost it no long run. */
+static void test_lots_small(void **state)
+{
+	struct bucket_model *m = model_new_full(BUCKET_ROOMY - 1);
+
+	(void)state;
+	for (uint32_t cpu = 0; cpu < BUCKET_SHELVES; cpu++) {
+		model_shelf(m, cpu);
 		assert_int_not_equal(NO_BLOCK, model_alloc(m, 4096));
-	model_shelf(m, 1);
-	assert_int_equal(300 - 158, page_of(m, model_alloc(m, 4096)));
-	assert_int_equal(0, model_alloc(m, (300 - 158) * HW_PAGE_SIZE));
+	}
+	assert_int_equal(0, model_alloc(m, (BUCKET_ROOMY - 1 - BUCKET_SHELVES) * HW_PAGE_SIZE));
 	model_same(m);
 	model_done(m);
 }
@@ -638,7 +734,12 @@ int main(void)
 		cmocka_unit_test(test_shelves),
 		cmocka_unit_test(test_shelves_fetch),
 		cmocka_unit_test(test_lots),
-		cmocka_unit_test(test_lots_room),
+		cmocka_unit_test(test_lots_holes),
+		cmocka_unit_test(test_lots_begin),
+		cmocka_unit_test(test_lots_ends),
+		cmocka_unit_test(test_lots_grow),
+		cmocka_unit_test(test_lots_churn),
+		cmocka_unit_test(test_lots_small),
 		cmocka_unit_test(test_shelves_small),
 		cmocka_unit_test(test_warm_given_up),
 		cmocka_unit_test(test_warm_given_up_by_failure),
