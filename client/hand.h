@@ -51,6 +51,7 @@
 #define HAND_REFILL 20u                /* at most, from there, and at most HAND_REFILL_BYTES */
 #define HAND_REFILL_BYTES (16u * 1024)
 #define HAND_VIEWS 16u                 /* descriptors of one binding with the short way; others take the lock */
+#define HAND_WORD_SAYS 16              /* from that bit on 16 of a descriptor's first word say where its view is (client/views.h) */
 #define HAND_CALM 64u                   /* blocks through the lock, none of them in vain, before the gate opens again */
 
 /* The mark of a block: its bucket's, or that of a kind that never has an array, for a block of whole pages. */
@@ -103,10 +104,10 @@ void hand_begin(struct hand *hand, struct bucket_heap *bucket, uint64_t usable, 
 bool hand_end(struct hand *hand);
 
 /*
- * One more view for this hand to have for ever: all zero, and it is never unmapped. False: it has HAND_VIEWS. The lock is
- * held.
+ * One more view for this hand to have for ever: all zero, and it is never unmapped; words say it by place. False: it has HAND_VIEWS. The
+ * lock is held.
  */
-bool hand_lend(struct hand *hand, struct rseq_arrays *view);
+bool hand_lend(struct hand *hand, struct rseq_arrays *view, uint16_t place);
 
 /*
  * A view for one more descriptor, and its turn, a number that no other descriptor of this process has had, nor one that it inherited;
@@ -120,7 +121,10 @@ void hand_view(struct hand *hand, struct rseq_arrays *view, uint64_t word);
 /* The descriptor has no view any more; it need not have had one. The lock is held. */
 void hand_unview(struct hand *hand, uint64_t word);
 
-/* The control slot of the heap is another from now on, for all. The lock is held, or nobody has the heap yet. */
+/*
+ * The control slot of the heap is another from now on, for all; a descriptor in whose view it must not stand has none any more. The lock is
+ * held, or nobody has the heap yet.
+ */
 void hand_control(struct hand *hand, const struct wire_control *control);
 
 /* Whether a descriptor of this structure with that turn is, or was, one of the heap as it is attached now. The lock is held. */

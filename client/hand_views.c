@@ -3,13 +3,19 @@
  *
  * All that is here is done under the heap's lock; sequences look at views meanwhile, and find gates that are shut, or
  * open with what the heap says.
+ *
+ * Invariant: a variable may have any content, and whatever place it says, a sequence takes what stands a gate's distance behind it for
+ * a gate. So nothing but a gate is stored in a view that says, as a word would, the very place from which it is seen so. Zeros and small
+ * numbers say the first view, which is nobody's. An address is refused in one case of 65,536, and the number of units in heaps of some
+ * sizes: then it is another view.
  */
 #include "client/hand_internal.h"
 
-bool hand_lend(struct hand *hand, struct rseq_arrays *view)
+bool hand_lend(struct hand *hand, struct rseq_arrays *view, uint16_t place)
 {
 	for (uint32_t i = 0; i < HAND_VIEWS; i++)
 		if (!hand->view[i]) {
+			view->place = place;
 			hand->view[i] = view;
 			return true;
 		}
@@ -32,6 +38,25 @@ void hand_views_follow(struct hand *hand)
 #define COPY(to, from, field) \
 	atomic_store_explicit(&(to)->field, atomic_load_explicit(&(from)->field, memory_order_relaxed), memory_order_relaxed)
 
+/* Whether the value of 8 bytes may stand at that offset in the view. */
+static bool may_stand(const struct rseq_arrays *v, size_t offset, uint64_t value)
+{
+	uint16_t seen_from = (uint16_t)(v->place + offset / 8 - offsetof(struct rseq_arrays, gate) / 8);
+
+	return (uint16_t)(value >> HAND_WORD_SAYS) != seen_from;
+}
+
+#define ADDRESS_MAY_STAND(v, a, field) \
+	may_stand(v, offsetof(struct rseq_arrays, field), (uintptr_t)atomic_load_explicit(&(a)->field, memory_order_relaxed))
+_Static_assert(RSEQ_MAX(RSEQ_SLOTS) < 1u << HAND_WORD_SAYS, "the numbers in `max` are small, and those of CPUs and places");
+
+static bool may_be_of(const struct rseq_arrays *v, const struct rseq_arrays *a)
+{
+	return ADDRESS_MAY_STAND(v, a, heads) && ADDRESS_MAY_STAND(v, a, slots) && ADDRESS_MAY_STAND(v, a, marks) &&
+	       ADDRESS_MAY_STAND(v, a, control) && may_stand(v, offsetof(struct rseq_arrays, base), (uintptr_t)a->base) &&
+	       may_stand(v, offsetof(struct rseq_arrays, n_units), a->n_units);
+}
+
 _Atomic uint32_t hand_turn_; /* a child goes on counting where its parent was */
 
 /* 0: there are no more. Each is given once, by whatever heap. */
@@ -50,7 +75,7 @@ struct rseq_arrays *hand_spare(struct hand *hand, uint32_t *turn)
 	if (!hand_is_there(hand))
 		return NULL;
 	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++)
-		if (!word_of(hand->view[i])) {
+		if (!word_of(hand->view[i]) && may_be_of(hand->view[i], &hand->arrays)) {
 			uint32_t next = next_turn();
 
 			if (next)
@@ -77,21 +102,32 @@ void hand_view(struct hand *hand, struct rseq_arrays *v, uint64_t word)
 	hand_views_follow(hand);
 }
 
+static void unview(struct rseq_arrays *v)
+{
+	atomic_store_explicit(&v->n_cpus, 0, memory_order_relaxed);
+	atomic_store_explicit(&v->gate, 0, memory_order_release);
+}
+
 void hand_unview(struct hand *hand, uint64_t word)
 {
 	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++)
-		if (word_of(hand->view[i]) == word) {
-			atomic_store_explicit(&hand->view[i]->n_cpus, 0, memory_order_relaxed);
-			atomic_store_explicit(&hand->view[i]->gate, 0, memory_order_release);
-		}
+		if (word_of(hand->view[i]) == word)
+			unview(hand->view[i]);
 }
 
 void hand_control(struct hand *hand, const struct wire_control *control)
 {
 	atomic_store_explicit(&hand->arrays.control, control, memory_order_release);
-	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++)
-		if (word_of(hand->view[i]))
-			atomic_store_explicit(&hand->view[i]->control, control, memory_order_release);
+	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++) {
+		struct rseq_arrays *v = hand->view[i];
+
+		if (!word_of(v))
+			continue;
+		if (may_stand(v, offsetof(struct rseq_arrays, control), (uintptr_t)control))
+			atomic_store_explicit(&v->control, control, memory_order_release);
+		else
+			unview(v);
+	}
 }
 
 #define SAME(a, b, field) \
@@ -112,7 +148,7 @@ int hand_views_check(const struct hand *hand)
 	for (uint32_t i = 0; i < HAND_VIEWS && hand->view[i]; i++) {
 		const struct rseq_arrays *v = hand->view[i];
 
-		if (atomic_load_explicit(&v->n_cpus, memory_order_relaxed))
+		if (atomic_load_explicit(&v->n_cpus, memory_order_relaxed) || !may_be_of(v, v))
 			return -EUCLEAN;
 		if (!word_of(v))
 			continue;

@@ -22,23 +22,15 @@
 /* A block in *blockp. RSEQ_HELD: that is its number, and it is not marked yet: heap_keep() it. */
 static inline __attribute__((always_inline)) enum rseq_result heap_fast_alloc(const RT_HEAP *d, size_t size, void **blockp)
 {
-	uint64_t word;
-
 	if (unlikely(size - 1 >= HW_PAGE_SIZE || !d)) /* 0, too */
 		return RSEQ_NOT;
-	word = views_word(d);
-	return likely(word & VIEWS_WORD) ? rseq_alloc(views_at(d->view_), word, HAND_MARK(bucket_for(size)), blockp) : RSEQ_NOT;
+	return rseq_alloc(views_at(d->view_), views_word(d), HAND_MARK(bucket_for(size)), blockp);
 }
 
 /* RSEQ_HELD: not marked any more: heap_put() it. */
 static inline __attribute__((always_inline)) enum rseq_result heap_fast_free(const RT_HEAP *d, const void *block)
 {
-	uint64_t word;
-
-	if (unlikely(!d))
-		return RSEQ_NOT;
-	word = views_word(d);
-	return likely(word & VIEWS_WORD) ? rseq_free(views_at(d->view_), word, block) : RSEQ_NOT;
+	return likely(d) ? rseq_free(views_at(d->view_), views_word(d), block) : RSEQ_NOT;
 }
 
 #endif

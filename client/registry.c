@@ -24,7 +24,7 @@ static void find_view(struct heap *h, RT_HEAP *d)
 {
 	struct rseq_arrays *view = hand_spare(&h->hand, &d->turn_);
 
-	if (!view && hand_is_there(&h->hand) && views_lend(h))
+	while (!view && hand_is_there(&h->hand) && views_lend(h)) /* HAND_VIEWS times at most */
 		view = hand_spare(&h->hand, &d->turn_);
 	if (!view)
 		return;

@@ -51,7 +51,8 @@
 struct rseq_arrays {
 	_Atomic uint32_t n_cpus;
 	_Atomic uint32_t max[RSEQ_KINDS + 2];   /* of an array: RSEQ_MAX() of how many numbers it has at most; 0 for the last ones */
-	uint64_t pad[3];
+	uint64_t place;                         /* no sequence's business: client/hand_views.c */
+	uint64_t pad[2];
 	_Atomic(struct wire_heads *) heads;
 	_Atomic(uint32_t *) slots;
 	_Atomic(uint8_t *) marks;               /* one for each number: rseq_marks_size() bytes */

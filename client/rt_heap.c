@@ -342,7 +342,8 @@ static noinline int alloc_held(RT_HEAP *heap, size_t size, RTIME timeout, void *
 	uint64_t offset = rseq_offset((uintptr_t)*blockp);
 	uint8_t *base;
 
-	if (!h) /* nobody ever had the view: what is none was interrupted at its first instruction */
+	/* what is no descriptor was interrupted at its first instruction, and what it holds looks like the marks' address */
+	if (!h || !(views_word(heap) & VIEWS_WORD))
 		return alloc(heap, size, NULL, timeout, blockp);
 	base = __atomic_load_n(&h->hand.arrays.base, __ATOMIC_RELAXED); /* the heap's, if it still is that heap */
 	if (!heap_keep(h, heap->turn_, size, offset))

@@ -35,7 +35,7 @@ void views_expect(void)
 	uint32_t n = atomic_load_explicit(&n_views, memory_order_relaxed);
 
 	for (uint32_t i = 0; n && i < 2 && n < VIEWS_MAX; i++, n += HW_PAGE_SIZE / sizeof(*views_))
-		(void)__atomic_fetch_add(&views_[n].pad[0], 0, __ATOMIC_RELAXED);
+		(void)__atomic_fetch_add(&views_[n].place, 0, __ATOMIC_RELAXED);
 }
 
 void views_forget(void)
@@ -48,7 +48,7 @@ bool views_lend(struct heap *h)
 {
 	uint32_t n = atomic_load_explicit(&n_views, memory_order_relaxed);
 
-	if (!n || n == VIEWS_MAX || !hand_lend(&h->hand, &views_[n]))
+	if (!n || n == VIEWS_MAX || !hand_lend(&h->hand, &views_[n], views_number(&views_[n])))
 		return false;
 	owner[n] = h;
 	atomic_store_explicit(&n_views, n + 1, memory_order_relaxed);

@@ -7,9 +7,9 @@
  *
  * The word says which view it is, and a turn that is given once (hand_spare). So no word is ever used twice, and a
  * gate that is shut, 0, is the word of no view but the first one, which is nobody's and has no CPUs. Whatever a variable says is inside of the
- * table; what it points to need not be a view, but begins at a multiple of 8 bytes. Words are odd, and what is even is not brought to a view at
- * all: so it does not matter that others of its fields stand where the gate would be. They are even, but for the number of CPUs, and
- * that says the first view. The rest of a descriptor is for the long way, which asks it all.
+ * table; what it points to need not be a view, but begins at a multiple of 8 bytes, and another field stands where the gate would be. So a
+ * view is had only by a heap none of whose fields, where they would stand in it, say just that place (hand_views.c): there is no word
+ * but a gate that leads to itself. The rest of a descriptor is for the long way, which asks it all.
  *
  * A view belongs to one structure of a heap for ever; those are never given back to the system either. So whoever holds
  * a block that was taken through a view knows whose it was, whatever has become of the descriptor.
@@ -51,7 +51,7 @@ static inline struct rseq_arrays *views_at(uint16_t says)
 	return (struct rseq_arrays *)(void *)((char *)views_ + (size_t)says * VIEWS_UNIT);
 }
 
-#define VIEWS_WORD 1u /* set in every word */
+#define VIEWS_WORD 1u /* set in every word, and in no address of what a view says */
 
 /* What a descriptor says before its serial. */
 static inline uint64_t views_word(const RT_HEAP *d)
@@ -61,6 +61,7 @@ static inline uint64_t views_word(const RT_HEAP *d)
 	memcpy(&word, d, sizeof(word));
 	return word;
 }
+_Static_assert(offsetof(RT_HEAP, view_) * 8 == HAND_WORD_SAYS, "hand_views.c knows where");
 _Static_assert(offsetof(RT_HEAP, serial_) == sizeof(uint64_t) && sizeof(RT_HEAP) == 2 * sizeof(uint64_t), "and that is all");
 
 static inline uint16_t views_number(const struct rseq_arrays *view)

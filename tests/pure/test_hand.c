@@ -474,7 +474,7 @@ static void test_turns(void **state)
 	(void)state;
 	set_up(600);
 	layout = (struct hand_layout){ .heads = m.heads, .slots = m.slots, .marks = m.marks, .n_cpus = CPUS };
-	assert_true(hand_lend(&m.hand, &view[0]) && hand_lend(&m.hand, &view[1]));
+	assert_true(hand_lend(&m.hand, &view[0], 16) && hand_lend(&m.hand, &view[1], 32));
 	assert_false(hand_was_seen(&m.hand, 0));
 	assert_ptr_equal(hand_spare(&m.hand, &first), &view[0]);
 	assert_true(hand_was_seen(&m.hand, first));
