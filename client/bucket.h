@@ -26,8 +26,7 @@
  * to runs until it is empty. What is freed in the order in which CPUs took it in turns may keep as many pages for each shelf as it
  * would keep for one. And a page may come for a block and go with it, while others have some free. A caller that says
  * nothing has one shelf. In heaps of BUCKET_ROOMY pages a shelf's new page is one of a lot, BUCKET_LOT pages, in which no other shelf has
- * any, if a few looks find one (bucket_shelves.c). That leaves short free runs behind: while an eighth of what is free lies in such, no run is cut
- * for it.
+ * any, if a few looks find one (bucket_shelves.c). That leaves short free runs behind: a sixteenth of what is free, and then those are used.
  *
  * Bucket pages come from the end of the free run that fits best (or best among those with a lot), large blocks from its start: what
  * is small and long-lived does not split what is large.
@@ -64,7 +63,8 @@ _Static_assert(BUCKET_COUNT == WIRE_BUCKETS, "each bucket has its counters");
 
 #define BUCKET_SHELVES 8u
 #define BUCKET_SPARE 8u   /* one in so many of a bucket's blocks, or of a small heap's pages, is for shelves to have */
-#define BUCKET_LOT 4u     /* pages whose blocks share cache lines of what is kept for them */
+#define BUCKET_LOT 8u     /* pages whose blocks share cache lines of what is kept for them */
+#define BUCKET_PIECES 16u /* one in so many free pages may lie in short runs (PAGES_SHORT) for lots to be looked for */
 #define BUCKET_ROOMY 256u /* pages: a heap that has as many is not small */
 
 /* One size. Its pages with free blocks are, for each shelf, a ring through their entries' next and prev. */
@@ -100,7 +100,7 @@ uint32_t bucket_page_shift(uint64_t size);
 size_t bucket_bytes(uint32_t n_hw, uint32_t page_shift);
 
 /*
- * All pages absent. storage: bucket_bytes() bytes, zeroed, 64-byte aligned; stats: zeroed, 8-byte
+ * All pages absent. storage: bucket_bytes() bytes, zeroed, PAGES_ALIGN-byte aligned; stats: zeroed, 8-byte
  * aligned. Both are the caller's and live as long as h. page_shift: what bucket_page_shift() says.
  */
 void bucket_init(struct bucket_heap *h, uint32_t n_hw, uint32_t page_shift, void *storage,

@@ -2,14 +2,15 @@
  * bucket_shelves.c: which page a shelf gets that has no free block (bucket.h)
  *
  * Model: a page of another shelf where enough blocks are free, or a free page; and of those one of a lot of its own. A lot is BUCKET_LOT
- * pages, from a multiple of that on: what callers keep for the blocks of its pages lies in the same two cache lines
- * (client/rseq_arrays.h), and a processor fetches two at a time. So a shelf gets pages of lots in which no other one has any: of the
+ * pages, from a multiple of that on: what callers keep for the blocks of two pages lies in the same cache line (client/rseq_arrays.h), a
+ * processor fetches two at a time, and first words of bitmaps are eight to a line. So a shelf gets pages of lots in which no other one has any: of the
  * lot that it took a page of last; then at the ends of a few free runs, shortest first, so that what a shelf gave back is used before new room
  * is cut; then from the end of a run that has a whole lot. Where another shelf's lot is at that end the run is cut in two, and what is left
- * behind may be of use to that shelf only. So it is not cut while an eighth (BUCKET_SPARE) of what is free lies in short runs; then, and when
- * those few runs have none, any page will do. Small heaps have no lots.
+ * behind is of use to that shelf only. So no lot is looked for while one of BUCKET_PIECES free pages lies in a short run: then any page
+ * will do, of a shortest run, and so those are filled. All that is free but these pieces stays as whole as with one shelf. Small heaps have no
+ * lots.
  *
- * All that is asked of lots is the page table: the entries of a lot are one cache line, and zeros where a page was never present.
+ * All that is asked of lots is the page table: the entries of a lot are in one hardware page, and zeros where a page was never present.
  * Bound: LOT_LOOKS + 1 runs, BUCKET_LOT searches for one, BUCKET_SHELVES lists, and one page operation.
  * Not here: what becomes of the page (bucket.c).
  */
@@ -17,7 +18,7 @@
 
 #define LOT_LOOKS 8
 
-_Static_assert(BUCKET_LOT * sizeof(struct page) == CACHE_LINE, "a lot's entries are there if one is");
+_Static_assert(BUCKET_LOT * sizeof(struct page) == PAGES_ALIGN, "a lot's entries are there if one is");
 _Static_assert(PAGES_SHORT == 2 * BUCKET_LOT - 1, "wherever a run begins that is not short, there is a lot in it");
 
 static uint32_t lot_of(uint32_t page)
@@ -60,34 +61,35 @@ static uint32_t page_again(const struct bucket_heap *h, uint32_t *run)
 	return PAGE_NONE;
 }
 
-/* The page of a free run that the shelf may have: its last, or if it may be cut the one before another's lot. PAGE_NONE: none. */
-static uint32_t page_in(const struct bucket_heap *h, uint32_t run, bool cut)
+/* The page of a free run that the shelf may have: its last, or the one before another's lot. PAGE_NONE: none. */
+static uint32_t page_in(const struct bucket_heap *h, uint32_t run)
 {
 	uint32_t last = run + page_at(h, run)->n - 1, lot = lot_of(last);
 	bool some;
 
 	if (is_ours(h, lot, &some))
 		return last;
-	return cut && lot >= run + BUCKET_LOT ? lot - 1 : PAGE_NONE;
+	return lot >= run + BUCKET_LOT ? lot - 1 : PAGE_NONE;
 }
 
 /* The same of any run; *run: which. */
 static uint32_t page_anywhere(const struct bucket_heap *h, uint32_t *run)
 {
-	bool cut = h->pages.n_short <= h->pages.n_free / BUCKET_SPARE;
 	uint32_t page;
 
 	*run = PAGE_NONE;
+	if (h->pages.n_short > h->pages.n_free / BUCKET_PIECES)
+		return PAGE_NONE;
 	for (int i = 0; i < LOT_LOOKS; i++) {
 		*run = pages_fit(&h->pages, 1, *run);
 		if (*run == PAGE_NONE)
 			return PAGE_NONE;
-		page = page_in(h, *run, cut);
+		page = page_in(h, *run);
 		if (page != PAGE_NONE)
 			return page;
 	}
 	*run = pages_fit(&h->pages, PAGES_SHORT, PAGE_NONE);
-	return *run == PAGE_NONE ? PAGE_NONE : page_in(h, *run, cut);
+	return *run == PAGE_NONE ? PAGE_NONE : page_in(h, *run);
 }
 
 uint32_t bucket_page_take(struct bucket_heap *h)

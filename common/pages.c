@@ -141,7 +141,7 @@ static uint32_t aligned_in(const struct pages *ps, uint32_t run_first, uint32_t 
 
 static size_t page_bytes(uint32_t n)
 {
-	return align_up((uint64_t)n * sizeof(struct page), LINE);
+	return align_up((uint64_t)n * sizeof(struct page), PAGES_ALIGN);
 }
 
 static size_t head_bytes(uint32_t n)

@@ -27,7 +27,8 @@
 #define PAGE_NONE UINT32_MAX
 #define PAGES_MAX BITSET_MAX
 #define PAGES_ALIGN_TRIES 16
-#define PAGES_SHORT 7u
+#define PAGES_SHORT 15u
+#define PAGES_ALIGN 128u /* bytes: the entries of so many lie in one hardware page, and are there, if one of them is a page's */
 
 enum page_kind {
 	PAGE_INNER = 0, /* absent, or inside a run */
@@ -77,7 +78,7 @@ static inline uint32_t page_tag(const struct page *p)
 /* Bytes for entries, heads and bitsets of n pages (1 .. PAGES_MAX). A multiple of 64. */
 size_t pages_bytes(uint32_t n);
 
-/* All pages absent. storage: pages_bytes(n) bytes, zeroed, 64-byte aligned, the caller's. */
+/* All pages absent. storage: pages_bytes(n) bytes, zeroed, PAGES_ALIGN-byte aligned, the caller's. */
 void pages_init(struct pages *ps, uint32_t n, void *storage);
 
 /*

@@ -78,12 +78,12 @@ static inline uint64_t test_factor(void)
 	return given ? strtoull(given, NULL, 0) : 1;
 }
 
-/* Zeroed storage, of exactly so many bytes as far as a sanitizer is concerned, 64-byte aligned. */
+/* Zeroed storage, of exactly so many bytes as far as a sanitizer is concerned, aligned as all metadata. */
 static inline void *storage_new(size_t bytes)
 {
 	void *p = NULL;
 
-	must(posix_memalign(&p, 64, bytes) == 0);
+	must(posix_memalign(&p, 128, bytes) == 0);
 	return memset(p, 0, bytes);
 }
 

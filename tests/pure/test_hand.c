@@ -499,6 +499,46 @@ static void test_turns(void **state)
 	atomic_store(&hand_turn_, first + 2); /* for those that come after it */
 }
 
+static uint8_t *touched;
+static size_t n_touched;
+
+static void note(void *ctx, void *addr, size_t bytes)
+{
+	uint8_t *marks = ctx;
+	size_t from = (size_t)((uint8_t *)addr - marks);
+
+	for (size_t i = from; i < from + bytes; i++) {
+		must(!touched[i]);
+		touched[i] = 1;
+	}
+	n_touched += bytes;
+}
+
+/* What marks the blocks of some pages can have is touched, and nothing else, in heaps of any size. */
+static void test_touch(void **state)
+{
+	struct rng r = test_rng(9);
+	struct hand hand = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 400; i++) {
+		uint32_t pages = 1 + rng_below(&r, 1400), first = rng_below(&r, pages), n = 1 + rng_below(&r, pages - first);
+		uint64_t units = HW_PAGE_SIZE >> HAND_UNIT_SHIFT;
+		uint8_t *marks = storage_new(rseq_marks_size(pages * units));
+
+		touched = storage_new(rseq_marks_size(pages * units));
+		n_touched = 0;
+		hand.arrays.n_units = pages * units;
+		atomic_store(&hand.arrays.marks, marks);
+		hand_touch(&hand, first, n, note, marks);
+		for (uint64_t unit = first * units; unit < (first + n) * units; unit++)
+			must(touched[rseq_number(unit << HAND_UNIT_SHIFT)]);
+		assert_int_equal(n_touched, n * units);
+		free(marks);
+		free(touched);
+	}
+}
+
 /* Taken, and the gate shut before it was marked: it can be marked all the same, and is freed like any other. */
 static void test_kept(void **state)
 {
@@ -551,6 +591,7 @@ int main(void)
 		cmocka_unit_test(test_gate),
 		cmocka_unit_test(test_heads_of_rows),
 		cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_touch),
 		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_batches),
 		cmocka_unit_test(test_sizes),

@@ -34,8 +34,37 @@ static void test_bytes(void **state)
 		assert_int_equal(0, bytes % 64);
 		assert_true(bytes >= n * sizeof(struct page) + (n + 1) * 4 + 2 * bitset_bytes(n));
 		assert_true(bytes <
-			    n * sizeof(struct page) + (n + 1) * 4 + 2 * bitset_bytes(n) + 4 * 64);
+			    n * sizeof(struct page) + (n + 1) * 4 + 2 * bitset_bytes(n) + PAGES_ALIGN + 3 * 64);
 	}
+}
+
+/* All free runs of a length or more, shortest first, each once. */
+static void test_fit(void **state)
+{
+	static const uint32_t lengths[] = { 3, 9, 1, 3, 40, 9, 2, 1, 9 };
+	struct pages *ps = arena_new(200);
+	uint32_t at = 0, n_runs, last, seen;
+
+	(void)state;
+	assert_int_equal(PAGE_NONE, pages_fit(ps, 1, PAGE_NONE));
+	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
+		pages_insert(ps, at, lengths[i]);
+		at += lengths[i] + 1;
+	}
+	for (uint32_t n = 1; n <= 41; n++) {
+		n_runs = 0;
+		for (size_t i = 0; i < ARRAY_SIZE(lengths); i++)
+			n_runs += lengths[i] >= n;
+		last = n;
+		seen = 0;
+		for (uint32_t run = pages_fit(ps, n, PAGE_NONE); run != PAGE_NONE; run = pages_fit(ps, n, run)) {
+			assert_true(ps->page[run].n >= last);
+			last = ps->page[run].n;
+			assert_true(++seen <= n_runs);
+		}
+		assert_int_equal(n_runs, seen);
+	}
+	arena_free(ps);
 }
 
 /* Two free neighbours never stay apart, whichever way they meet. */
@@ -264,6 +293,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_fit),
 		cmocka_unit_test(test_merge),
 		cmocka_unit_test(test_gap),
 		cmocka_unit_test(test_best_fit),
