@@ -78,6 +78,7 @@ struct bucket {
 struct bucket_heap {
 	uint32_t page_shift; /* BUCKET_SMALL_PAGE_SHIFT or HW_PAGE_SHIFT */
 	uint32_t shelf;      /* bucket_shelf() */
+	bool has_shelves;    /* it was called */
 	uint32_t last[BUCKET_SHELVES]; /* the page that a shelf took last, + 1; 0: none */
 	uint64_t *bits;      /* free blocks; in other than bucket pages: whatever was there */
 	struct wire_stats *stats; /* written, never believed */
@@ -108,7 +109,7 @@ void bucket_init(struct bucket_heap *h, uint32_t n_hw, uint32_t page_shift, void
 
 /*
  * The parts of storage that must have backing before hardware pages [first, first+n) are inserted,
- * so that no later call takes a page fault: touch(ctx, address, bytes) for each, about a dozen, in
+ * so that no later call takes a page fault: touch(ctx, address, bytes) for each, 16 at most, in
  * any order, not page-aligned. Needs no lock against other calls, but the next bucket_insert must
  * be the one it was called for. A range that bucket_insert would refuse: no calls.
  */
@@ -126,7 +127,8 @@ int bucket_insert_pages(struct bucket_heap *h, uint32_t first, uint32_t n);
 /* From which shelf blocks are taken from now on: what CPUs with the same number modulo BUCKET_SHELVES share. */
 static inline void bucket_shelf(struct bucket_heap *h, uint32_t cpu)
 {
-	h->shelf = h->page_shift == HW_PAGE_SHIFT ? cpu % BUCKET_SHELVES : 0;
+	h->has_shelves = h->page_shift == HW_PAGE_SHIFT;
+	h->shelf = h->has_shelves ? cpu % BUCKET_SHELVES : 0;
 }
 
 /* A block of at least size bytes. 0 and *offset; or BUCKET_DRY (always so for size 0 and for more

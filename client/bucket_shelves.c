@@ -8,7 +8,7 @@
  * is cut; then from the end of a run that has a whole lot. Where another shelf's lot is at that end the run is cut in two, and what is left
  * behind is of use to that shelf only. So no lot is looked for while one of BUCKET_PIECES free pages lies in a short run: then any page
  * will do, of a shortest run, and so those are filled. All that is free but these pieces stays as whole as with one shelf. Small heaps have no
- * lots.
+ * lots, nor those whose caller never says whose turn it is.
  *
  * All that is asked of lots is the page table: the entries of a lot are in one hardware page, and zeros where a page was never present.
  * Bound: LOT_LOOKS + 1 runs, BUCKET_LOT searches for one, BUCKET_SHELVES lists, and one page operation.
@@ -96,7 +96,7 @@ uint32_t bucket_page_take(struct bucket_heap *h)
 {
 	uint32_t run, page;
 
-	if (h->pages.n_free + h->pages.n_used < BUCKET_ROOMY)
+	if (!h->has_shelves || !h->pages.n_free || h->pages.n_free + h->pages.n_used < BUCKET_ROOMY)
 		return pages_alloc_end(&h->pages, 1);
 	page = page_again(h, &run);
 	if (page == PAGE_NONE)

@@ -404,10 +404,12 @@ static void test_lots_begin(void **state)
 static void test_lots_ends(void **state)
 {
 	struct bucket_model *m = model_new_full(400);
+	uint64_t page;
 
 	(void)state;
+	model_shelf(m, 0);
 	assert_int_equal(400, model_fill(m, 4096)); /* page 0 was the last one */
-	for (uint64_t page = 399; page > 0; page--)
+	for (page = 399; page > 0; page--)
 		model_free_at(m, page * HW_PAGE_SIZE);
 	assert_int_equal(399, page_of(m, model_alloc(m, 4096))); /* it stayed with the bucket */
 	assert_int_equal(1, page_of(m, model_alloc(m, 4096)));
@@ -417,6 +419,15 @@ static void test_lots_ends(void **state)
 	assert_int_equal(0, page_of(m, model_alloc(m, 4096)));
 	model_free_at(m, 0);
 	assert_int_not_equal(NO_BLOCK, model_alloc(m, 2 * HW_PAGE_SIZE)); /* what is warm is given up */
+	assert_int_equal(398, page_of(m, model_alloc(m, 4096)));
+	model_same(m);
+	model_done(m);
+
+	m = model_new_full(400); /* nobody says a shelf: it is always the last end */
+	assert_int_equal(400, model_fill(m, 4096));
+	for (page = 399; page > 0; page--)
+		model_free_at(m, page * HW_PAGE_SIZE);
+	assert_int_equal(399, page_of(m, model_alloc(m, 4096)));
 	assert_int_equal(398, page_of(m, model_alloc(m, 4096)));
 	model_same(m);
 	model_done(m);
