@@ -1,14 +1,16 @@
 /*
  * bucket_shelves.c: which page a shelf gets that has no free block (bucket.h)
  *
- * Model: a page of another shelf where enough blocks are free, or a free page; and of those one of a lot of its own. A lot is BUCKET_LOT
- * pages, from a multiple of that on: what callers keep for the blocks of two pages lies in the same cache line (client/rseq_arrays.h), a
- * processor fetches two at a time, and first words of bitmaps are eight to a line. So a shelf gets pages of lots in which no other one has any: of the
- * lot that it took a page of last; then at the ends of a few free runs, shortest first, so that what a shelf gave back is used before new room
- * is cut; then from the end of a run that has a whole lot. Where another shelf's lot is at that end the run is cut in two, and what is left
- * behind is of use to that shelf only. So no lot is looked for while one of BUCKET_PIECES free pages lies in a short run: then any page
- * will do, of a shortest run, and so those are filled. All that is free but these pieces stays as whole as with one shelf. Small heaps have no
- * lots, nor those whose caller never says whose turn it is.
+ * Model: a page of another shelf where enough blocks are free, or a free page; and of those one of a lot of its own. A lot is
+ * BUCKET_LOT pages, from a multiple of that on: what callers keep for the blocks of two pages lies in the same cache line
+ * (client/rseq_arrays.h), a processor fetches two lines at a time, and first words of bitmaps are eight to a line. So a shelf
+ * gets pages of lots in which no other one has any: of the lot that it took a page of last; then at the ends of a few free runs,
+ * shortest first, so that what a shelf gave back is used before new room is cut; then from the end of a run that has a whole lot.
+ *
+ * Where another shelf's lot is at that end the run is cut in two, and what is left behind is of use to that shelf only. So no lot is
+ * looked for while one in BUCKET_PIECES of the free pages lies in a short run: then any page will do, of a shortest run, and so
+ * those are filled. All that is free but these pieces stays as whole as with one shelf. Small heaps have no lots, nor those whose
+ * caller never says whose turn it is.
  *
  * All that is asked of lots is the page table: the entries of a lot are in one hardware page, and zeros where a page was never present.
  * Bound: LOT_LOOKS + 1 runs, BUCKET_LOT searches for one, BUCKET_SHELVES lists, and one page operation.
