@@ -46,6 +46,7 @@ bool views_lend(struct heap *h);
 /* The structure that has the view that a descriptor says; NULL: nobody ever had it. */
 struct heap *views_owner(uint16_t says);
 
+/* Aligned like a view or not: sequences do not care, and C looks only at what a genuine word says. */
 static inline struct rseq_arrays *views_at(uint16_t says)
 {
 	return (struct rseq_arrays *)(void *)((char *)views_ + (size_t)says * VIEWS_UNIT);

@@ -209,9 +209,7 @@ static void test_garbage(void **state)
 	if (rseq_cpus())
 		fill();
 	for (uint32_t view = 0; view < VIEWS_MAX * VIEWS_SCALE; view++) { /* what stands where the gate of it would be: no word that says it */
-		uint64_t word = atomic_load(&views_at((uint16_t)view)->gate);
-
-		memcpy(&d, &word, sizeof(word));
+		memcpy(&d, (const char *)views_ + (size_t)view * VIEWS_UNIT + offsetof(struct rseq_arrays, gate), sizeof(uint64_t));
 		assert_true(d.view_ != view || view % VIEWS_SCALE == 0);
 	}
 	if (rseq_cpus()) /* the first two are not for such a heap */
