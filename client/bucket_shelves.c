@@ -23,6 +23,11 @@
 _Static_assert(BUCKET_LOT * sizeof(struct page) == PAGES_ALIGN, "a lot's entries are there if one is");
 _Static_assert(PAGES_SHORT == 2 * BUCKET_LOT - 1, "wherever a run begins that is not short, there is a lot in it");
 
+static uint32_t n_pages(const struct bucket_heap *h)
+{
+	return h->pages.n_free + h->pages.n_used;
+}
+
 static uint32_t lot_of(uint32_t page)
 {
 	return page & ~(BUCKET_LOT - 1);
@@ -98,7 +103,7 @@ uint32_t bucket_page_take(struct bucket_heap *h)
 {
 	uint32_t run, page;
 
-	if (!h->has_shelves || !h->pages.n_free || h->pages.n_free + h->pages.n_used < BUCKET_ROOMY)
+	if (!h->has_shelves || !h->pages.n_free || n_pages(h) < BUCKET_ROOMY)
 		return pages_alloc_end(&h->pages, 1);
 	page = page_again(h, &run);
 	if (page == PAGE_NONE)
@@ -136,7 +141,7 @@ bool bucket_page_fetch(struct bucket_heap *h, uint32_t b)
 /* Whether the heap can do without a page that need not be: a large one, or one that is hardly used. */
 static bool has_room(const struct bucket_heap *h)
 {
-	uint32_t n = __atomic_load_n(&h->pages.n_present, __ATOMIC_RELAXED);
+	uint32_t n = n_pages(h);
 
 	return n >= BUCKET_ROOMY || h->pages.n_free >= n - n / BUCKET_SPARE;
 }

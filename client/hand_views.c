@@ -35,8 +35,27 @@ void hand_views_follow(struct hand *hand)
 		atomic_store_explicit(&hand->view[i]->n_cpus, word_of(hand->view[i]) ? n : 0, memory_order_release);
 }
 
-#define COPY(to, from, field) \
-	atomic_store_explicit(&(to)->field, atomic_load_explicit(&(from)->field, memory_order_relaxed), memory_order_relaxed)
+/* What a view has of its heap besides `max`: 8 bytes each. */
+static const size_t fields[] = {
+	offsetof(struct rseq_arrays, heads),   offsetof(struct rseq_arrays, slots), offsetof(struct rseq_arrays, marks),
+	offsetof(struct rseq_arrays, control), offsetof(struct rseq_arrays, base),  offsetof(struct rseq_arrays, n_units),
+};
+_Static_assert(sizeof(void *) == sizeof(uint64_t), "an address is one");
+
+static uint64_t get(const struct rseq_arrays *a, size_t offset)
+{
+	return __atomic_load_n((const uint64_t *)(const void *)((const char *)a + offset), __ATOMIC_RELAXED);
+}
+
+static void set(struct rseq_arrays *a, size_t offset, uint64_t value)
+{
+	__atomic_store_n((uint64_t *)(void *)((char *)a + offset), value, __ATOMIC_RELAXED);
+}
+
+static uint32_t get_max(const struct rseq_arrays *a, uint32_t kind)
+{
+	return atomic_load_explicit(&a->max[kind], memory_order_relaxed);
+}
 
 /* Whether the value of 8 bytes may stand at that offset in the view. */
 static bool may_stand(const struct rseq_arrays *v, size_t offset, uint64_t value)
@@ -46,15 +65,14 @@ static bool may_stand(const struct rseq_arrays *v, size_t offset, uint64_t value
 	return (uint16_t)(value >> HAND_WORD_SAYS) != seen_from;
 }
 
-#define ADDRESS_MAY_STAND(v, a, field) \
-	may_stand(v, offsetof(struct rseq_arrays, field), (uintptr_t)atomic_load_explicit(&(a)->field, memory_order_relaxed))
 _Static_assert(RSEQ_MAX(RSEQ_SLOTS) < 1u << HAND_WORD_SAYS, "the numbers in `max` are small, and those of CPUs and places");
 
 static bool may_be_of(const struct rseq_arrays *v, const struct rseq_arrays *a)
 {
-	return ADDRESS_MAY_STAND(v, a, heads) && ADDRESS_MAY_STAND(v, a, slots) && ADDRESS_MAY_STAND(v, a, marks) &&
-	       ADDRESS_MAY_STAND(v, a, control) && may_stand(v, offsetof(struct rseq_arrays, base), (uintptr_t)a->base) &&
-	       may_stand(v, offsetof(struct rseq_arrays, n_units), a->n_units);
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+		if (!may_stand(v, fields[i], get(a, fields[i])))
+			return false;
+	return true;
 }
 
 _Atomic uint32_t hand_turn_; /* a child goes on counting where its parent was */
@@ -91,13 +109,9 @@ void hand_view(struct hand *hand, struct rseq_arrays *v, uint64_t word)
 
 	assert(word && !word_of(v) && "a spare one");
 	for (uint32_t kind = 0; kind < ARRAY_SIZE(a->max); kind++)
-		COPY(v, a, max[kind]);
-	COPY(v, a, heads);
-	COPY(v, a, slots);
-	COPY(v, a, marks);
-	COPY(v, a, control);
-	COPY(v, a, n_units);
-	__atomic_store_n(&v->base, a->base, __ATOMIC_RELAXED);
+		atomic_store_explicit(&v->max[kind], get_max(a, kind), memory_order_relaxed);
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+		set(v, fields[i], get(a, fields[i]));
 	atomic_store_explicit(&v->gate, word, memory_order_release);
 	hand_views_follow(hand);
 }
@@ -130,17 +144,16 @@ void hand_control(struct hand *hand, const struct wire_control *control)
 	}
 }
 
-#define SAME(a, b, field) \
-	(atomic_load_explicit(&(a)->field, memory_order_relaxed) == atomic_load_explicit(&(b)->field, memory_order_relaxed))
-
 /* Whether what is a heap's in a view is that heap's. */
 static bool is_copy(const struct rseq_arrays *v, const struct rseq_arrays *a)
 {
 	for (uint32_t kind = 0; kind < ARRAY_SIZE(a->max); kind++)
-		if (!SAME(v, a, max[kind]))
+		if (get_max(v, kind) != get_max(a, kind))
 			return false;
-	return SAME(v, a, heads) && SAME(v, a, slots) && SAME(v, a, marks) && SAME(v, a, control) && SAME(v, a, n_units) &&
-	       v->base == a->base;
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+		if (get(v, fields[i]) != get(a, fields[i]))
+			return false;
+	return true;
 }
 
 int hand_views_check(const struct hand *hand)

@@ -178,7 +178,6 @@ RSEQ_INLINE enum rseq_result rseq_free(struct rseq_arrays *a, uint64_t open, con
 
 /* What the instructions of any processor are told. */
 #define RSEQ_FIELD(name) [name] "i"(offsetof(struct rseq_arrays, name))
-#define RSEQ_LIVES_FIELDS RSEQ_FIELD(control), [live] "i"(STATE_LIVE)
 _Static_assert(offsetof(struct wire_control, state) == 0, "the sequences say so");
 
 #if defined(__x86_64__)

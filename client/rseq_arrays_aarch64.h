@@ -45,6 +45,7 @@
 	"ldr %w[n], [%[n]]\n" \
 	"cmp %w[n], %[live]\n" \
 	"b.ne %l[no]\n"
+#define RSEQ_LIVES_FIELDS RSEQ_FIELD(control), [live] "i"(STATE_LIVE)
 
 /*
  * The array of this CPU and kind: its head at `head`, what was taken in n and what was given in m; `at` is its number. Heads and

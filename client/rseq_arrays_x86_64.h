@@ -141,7 +141,7 @@ RSEQ_INLINE enum rseq_result rseq_alloc(struct rseq_arrays *a, uint64_t open, ui
 			"movq %[n], %[block]\n"
 			"jmp %l[held]\n")
 		: [at] "=&r"(at), [n] "=&r"(n), [open] "+&r"(open)
-		: RSEQ_ARRAYS_FIELDS(a), RSEQ_BEHIND, RSEQ_LIVES_FIELDS, RSEQ_FIELD(marks), RSEQ_FIELD(base), [mark] "q"(mark),
+		: RSEQ_ARRAYS_FIELDS(a), RSEQ_BEHIND, RSEQ_FIELD(control), RSEQ_FIELD(marks), RSEQ_FIELD(base), [mark] "q"(mark),
 		  [block] "m"(*block)
 		: "rax", "memory", "cc"
 		: no, held);
@@ -217,7 +217,7 @@ RSEQ_INLINE enum rseq_result rseq_free(struct rseq_arrays *a, uint64_t open, con
 #if STRICT_FREES
 		  , [zero] "=&q"(zero)
 #endif
-		: RSEQ_ARRAYS_FIELDS(a), RSEQ_BEHIND, RSEQ_LIVES_FIELDS, RSEQ_FIELD(marks), RSEQ_FIELD(n_units),
+		: RSEQ_ARRAYS_FIELDS(a), RSEQ_BEHIND, RSEQ_FIELD(control), RSEQ_FIELD(marks), RSEQ_FIELD(n_units),
 		  [max] "i"((int)offsetof(struct rseq_arrays, max) - (int)(RSEQ_MARK_MIN * sizeof(uint32_t))), RSEQ_FIELD(base),
 		  [block] "r"(block), [turn] "i"(RSEQ_TURN)
 		: "rax", "memory", "cc"

@@ -120,6 +120,16 @@ static void fill(void)
 	hand_refill(&heap.hand, 64);
 }
 
+/* Two descriptors of a heap that is open, on one CPU. */
+static void two(RT_HEAP *a, RT_HEAP *b)
+{
+	needs_sequences();
+	(void)stay();
+	*a = add(&heap);
+	*b = add(&heap);
+	fill();
+}
+
 static void test_open_and_shut(void **state)
 {
 	RT_HEAP a, b;
@@ -242,11 +252,7 @@ static void test_shut_for_all(void **state)
 	void *block = NULL, *none = NULL;
 
 	(void)state;
-	needs_sequences();
-	(void)stay();
-	a = add(&heap);
-	b = add(&heap);
-	fill();
+	two(&a, &b);
 	assert_int_equal(takes(&a, &block), RSEQ_DONE);
 	drop(&heap, &b);
 	for (int shut = 0; shut < 2; shut++) {
@@ -277,11 +283,7 @@ static void test_control(void **state)
 	uint64_t place;
 
 	(void)state;
-	needs_sequences();
-	(void)stay();
-	a = add(&heap);
-	b = add(&heap);
-	fill();
+	two(&a, &b);
 	place = a.view_ + offsetof(struct rseq_arrays, control) / VIEWS_UNIT - offsetof(struct rseq_arrays, gate) / VIEWS_UNIT;
 	slot = mmap((void *)(UINT64_C(0x5000) << 32 | place << HAND_WORD_SAYS), HW_PAGE_SIZE, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);

@@ -332,6 +332,7 @@ static void threads_and_handlers_run_dry(void)
 static int run_lives(struct step *s)
 {
 	int r = storm_begin(3, true); /* number 2 is none, most of the time */
+	int n_now[2] = { 0 };         /* blocks of the others */
 
 	for (uint64_t lives = 0; r == 0 && lives < s->n;) {
 		int ptno = (int)(lives % 2), n = (int)(1 + lives * 7 % 300);
@@ -349,7 +350,7 @@ static int run_lives(struct step *s)
 			while (pt_destroy(2) < 0 && errno == EBUSY)
 				(void)sched_yield();
 		}
-		self.heap[ptno].turn_ = (uint32_t)n; /* how many it has now */
+		n_now[ptno] = n;
 		lives++;
 	}
 	if (r)
@@ -357,7 +358,7 @@ static int run_lives(struct step *s)
 	else
 		r = storm_end();
 	for (int ptno = 0; r == 0 && ptno < 2; ptno++)
-		r = every_block_once(ptno, (int)self.heap[ptno].turn_);
+		r = every_block_once(ptno, n_now[ptno]);
 	return r;
 }
 
